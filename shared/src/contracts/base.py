@@ -1,0 +1,82 @@
+"""What every wire model has in common."""
+
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Utc = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""An aware datetime, always held in UTC."""
+
+Id = Annotated[str, Field(min_length=1, max_length=200)]
+ExecutionId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+"""A UUID in canonical text form; also the trace id of the execution."""
+
+
+class Wire(BaseModel):
+    """A frozen value that ignores what it does not know: a tolerant reader (ADR-0006)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+
+
+class Event(Wire):
+    """A fact that other services and other teams read from the bus.
+
+    A subclass names its CloudEvents type, its topic, the field that is the partition key, and the field that
+    makes a fact itself among facts of its type. Its event id is derived from the type and `identity()`, so the
+    same fact published twice has the same id and a consumer can drop the second copy.
+    """
+
+    TYPE: ClassVar[str]
+    TOPIC: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+    KEY: ClassVar[str] = "execution_id"
+    IDENTITY: ClassVar[str] = "execution_id"
+
+    def key(self) -> str:
+        """Return the partition key: events with one key keep their order."""
+        return str(getattr(self, self.KEY))
+
+    def identity(self) -> str:
+        """Return what makes this fact itself among facts of its type."""
+        return str(getattr(self, self.IDENTITY))
+
+    @classmethod
+    def ce_type(cls) -> str:
+        """Return the CloudEvents `type`, which carries the version."""
+        return f"io.broadsheet.{cls.TYPE}.v{cls.VERSION}"
+
+
+class ObjectRef(Wire):
+    """A claim check: where bytes lie in the object store and how to know them again."""
+
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    size: Annotated[int, Field(ge=0, description="bytes")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    content_type: str = "application/octet-stream"
+
+
+class Artifact(ObjectRef):
+    """A finished report file in the object store, under the name a person sees."""
+
+    file_name: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Reason(Wire):
+    """Why something did not happen: a code for programs, a sentence and a remedy for people."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=80)]
+    message: Annotated[str, Field(max_length=4000)]
+    remedy: Annotated[str, Field(max_length=4000)] = ""
+
+
+class Selection(Wire):
+    """Values selected in one field of a Qlik app."""
+
+    field: Annotated[str, Field(min_length=1, max_length=500)]
+    values: Annotated[tuple[str | float, ...], Field(min_length=1)]

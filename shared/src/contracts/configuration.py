@@ -1,0 +1,445 @@
+"""The configuration as config-api stores it and other services read it.
+
+config-api is the only writer. A task is stored twice: as a head that says whether it is enabled and which
+version is current, and as immutable versions, so that an execution runs the task as it was configured at
+that moment whatever is changed later.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from contracts.base import Id, ObjectRef, Selection, Utc, Wire
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")]
+
+
+class Recipient(Wire):
+    """A person who gets reports, and who may sign in to the Hub if an account exists."""
+
+    id: Id
+    name: Name
+    email: Email | None = None
+    enabled: bool = True
+    attributes: dict[str, str] = Field(
+        default_factory=dict, description="what filters and scopes can refer to, e.g. airline: AA"
+    )
+
+
+class Group(Wire):
+    """A set of recipients; membership is read when a task runs."""
+
+    id: Id
+    name: Name
+    members: tuple[Id, ...] = ()
+
+
+class ConnectionKind(StrEnum):
+    """Kinds of Qlik site."""
+
+    CLIENT_MANAGED = "client-managed"
+    CLOUD = "cloud"
+
+
+class Connection(Wire):
+    """A Qlik site. `settings` is a qlik.QlikSite as JSON without secrets; those are sealed apart."""
+
+    id: Id
+    name: Name
+    kind: ConnectionKind
+    settings: dict[str, Any] = Field(default_factory=dict)
+    sealed: dict[str, str] = Field(
+        default_factory=dict, description="secret settings by dotted path, encrypted (runtime.secrets)"
+    )
+
+
+class StorageKind(StrEnum):
+    """Kinds of storage space."""
+
+    S3 = "s3"
+    FOLDER = "folder"
+
+
+class StorageSpace(Wire):
+    """A place that report files are saved to."""
+
+    id: Id
+    name: Name
+    kind: StorageKind
+    settings: dict[str, str] = Field(
+        default_factory=dict,
+        description="s3: endpoint, region, bucket, prefix, access_key; folder: root",
+    )
+    sealed: dict[str, str] = Field(default_factory=dict, description="s3: secret_key, encrypted")
+
+
+class TemplateKind(StrEnum):
+    """Kinds of report template."""
+
+    XLSX = "xlsx"
+    HTML = "html"
+    DOCX = "docx"
+    PPTX = "pptx"
+
+
+class OutputFormat(StrEnum):
+    """Formats a report can be made in."""
+
+    XLSX = "xlsx"
+    HTML = "html"
+    PDF = "pdf"
+    CSV = "csv"
+    DOCX = "docx"
+    PPTX = "pptx"
+
+
+class Template(Wire):
+    """An uploaded template file; a new upload is a new version of it."""
+
+    id: Id
+    name: Name
+    kind: TemplateKind
+    version: Annotated[int, Field(ge=1)]
+    file: ObjectRef
+    tags: tuple[str, ...] = ()
+
+
+class ExpressionItem(Wire):
+    """A Qlik expression whose value a template shows."""
+
+    kind: Literal["expression"] = "expression"
+    name: Name
+    expression: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class VariableItem(Wire):
+    """A Qlik variable whose value a template shows."""
+
+    kind: Literal["variable"] = "variable"
+    name: Name
+    variable: Name
+
+
+class FieldItem(Wire):
+    """The possible values of a field as a table of one column."""
+
+    kind: Literal["field"] = "field"
+    name: Name
+    field: Name
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+
+
+class ColumnDef(Wire):
+    """One column of an ad-hoc table."""
+
+    name: Name
+    expression: Annotated[str, Field(min_length=1, max_length=20_000)]
+    label: str | None = None
+
+
+class TableItem(Wire):
+    """An ad-hoc table: dimensions and measures."""
+
+    kind: Literal["table"] = "table"
+    name: Name
+    dimensions: Annotated[tuple[ColumnDef, ...], Field(min_length=1, max_length=50)]
+    measures: tuple[ColumnDef, ...] = ()
+    sort: tuple[str, ...] = Field(default=(), description="column names, '-' in front for descending")
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+
+
+class ObjectItem(Wire):
+    """A visualisation of the app, read as a table."""
+
+    kind: Literal["object"] = "object"
+    name: Name
+    object_id: Id
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+
+
+class ChartItem(Wire):
+    """A chart drawn from one of the report's tables."""
+
+    kind: Literal["chart"] = "chart"
+    name: Name
+    chart: Literal["bar", "line"] = "bar"
+    table: Name
+    category: Name
+    series: Annotated[tuple[Name, ...], Field(min_length=1, max_length=12)]
+    title: str = ""
+
+
+DataItem = Annotated[
+    ExpressionItem | VariableItem | FieldItem | TableItem | ObjectItem | ChartItem,
+    Field(discriminator="kind"),
+]
+
+
+class Iteration(Wire):
+    """Make one file per value of a field."""
+
+    field: Name
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+
+
+class FilterSource(StrEnum):
+    """Where the values of a filter come from."""
+
+    FIXED = "fixed"
+    RECIPIENT_ATTRIBUTE = "recipient-attribute"
+
+
+class FilterDef(Wire):
+    """A restriction of the data: fixed values, or what a recipient's attribute says."""
+
+    field: Name
+    source: FilterSource = FilterSource.FIXED
+    values: tuple[str | float, ...] = ()
+    attribute: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "FilterDef":
+        if self.source is FilterSource.FIXED and not self.values:
+            raise ValueError(f"filter on {self.field!r} has no values; give at least one")
+        if self.source is FilterSource.RECIPIENT_ATTRIBUTE and not self.attribute:
+            raise ValueError(f"filter on {self.field!r} names no recipient attribute")
+        return self
+
+    def selection(self) -> Selection:
+        """Return the fixed filter as a selection."""
+        return Selection(field=self.field, values=self.values)
+
+
+class Report(Wire):
+    """What a report is made of: data from one app and a template."""
+
+    id: Id
+    name: Name
+    version: Annotated[int, Field(ge=1)] = 1
+    connection_id: Id
+    app_id: Id
+    template_id: Id | None = None
+    data: tuple[DataItem, ...] = ()
+    filters: tuple[FilterDef, ...] = ()
+    iteration: Iteration | None = None
+    file_name: Annotated[str, Field(min_length=1, max_length=400)] = "{{ report.name }}"
+
+
+class Operator(StrEnum):
+    """How a condition compares."""
+
+    EQ = "="
+    NE = "!="
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    CONTAINS = "contains"
+    STARTS_WITH = "starts-with"
+    IS_EMPTY = "is-empty"
+    IS_NOT_EMPTY = "is-not-empty"
+
+
+class ConditionRule(Wire):
+    """Left side compared with right side; an expression starts with '=', anything else is a plain value."""
+
+    left: Annotated[str, Field(min_length=2, max_length=20_000, pattern=r"^=")]
+    operator: Operator
+    right: str = ""
+
+
+class Condition(Wire):
+    """All rules have to hold."""
+
+    name: Name
+    rules: Annotated[tuple[ConditionRule, ...], Field(min_length=1, max_length=50)]
+    per_iteration: bool = False
+
+
+class HubSettings(Wire):
+    """Whether and how a report goes to the Hub."""
+
+    publish: bool = False
+    keep: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class StorageTarget(Wire):
+    """A storage space a report is saved to; `path` may use the tags of file names."""
+
+    storage_id: Id
+    path: Annotated[str, Field(max_length=400)] = ""
+    zip: bool = False
+
+
+class TaskReport(Wire):
+    """A report inside a task: format, delivery, conditions."""
+
+    id: Id
+    report_id: Id
+    format: OutputFormat
+    attach: bool = True
+    embed: bool = False
+    zip_email: bool = False
+    filters: tuple[FilterDef, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    storage: tuple[StorageTarget, ...] = ()
+    hub: HubSettings = HubSettings()
+
+    @model_validator(mode="after")
+    def _embeddable(self) -> "TaskReport":
+        if self.embed and self.format is not OutputFormat.HTML:
+            raise ValueError(f"only HTML reports can be embedded in a mail, not {self.format}")
+        return self
+
+
+class Scope(StrEnum):
+    """Which files of an iterating report a recipient gets."""
+
+    ALL = "all"
+    OWN = "own"
+
+
+class TaskRecipient(Wire):
+    """Who gets the reports of a task, by which ways."""
+
+    recipient_id: Id | None = None
+    group_id: Id | None = None
+    email: bool = True
+    hub: bool = True
+    zip_email: bool = False
+    scope: Scope = Scope.ALL
+    scope_attribute: str | None = Field(
+        default=None, description="scope own: the recipient attribute that has to equal the iteration value"
+    )
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "TaskRecipient":
+        if (self.recipient_id is None) == (self.group_id is None):
+            raise ValueError("name either a recipient or a group")
+        if self.scope is Scope.OWN and not self.scope_attribute:
+            raise ValueError("scope 'own' needs scope_attribute: the attribute that names the value")
+        return self
+
+
+class CatchUp(StrEnum):
+    """What happens to due times that were missed."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+class CronRule(Wire):
+    """Five-field cron, read in the trigger's time zone."""
+
+    kind: Literal["cron"] = "cron"
+    expression: Annotated[str, Field(min_length=9, max_length=200)]
+
+
+class IntervalRule(Wire):
+    """Every so many seconds, counted from the trigger's start."""
+
+    kind: Literal["interval"] = "interval"
+    every_seconds: Annotated[int, Field(ge=1, le=366 * 24 * 3600)]
+
+
+class ScheduleTrigger(Wire):
+    """Runs a task at times."""
+
+    kind: Literal["schedule"] = "schedule"
+    id: Id
+    name: str = ""
+    enabled: bool = True
+    rule: Annotated[CronRule | IntervalRule, Field(discriminator="kind")]
+    timezone: str = "UTC"
+    start: Utc
+    end: Utc | None = None
+    catch_up: CatchUp = CatchUp.LATEST
+    priority: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class ReloadTrigger(Wire):
+    """Runs a task when a Qlik app has been reloaded successfully."""
+
+    kind: Literal["qlik-reload"] = "qlik-reload"
+    id: Id
+    name: str = ""
+    enabled: bool = True
+    connection_id: Id
+    app_id: Id
+    timezone: str = "UTC"
+    start: Utc | None = None
+    end: Utc | None = None
+    priority: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+Trigger = Annotated[ScheduleTrigger | ReloadTrigger, Field(discriminator="kind")]
+
+
+class UnknownPolicy(StrEnum):
+    """What happens to a mail of which nobody can know whether it was accepted."""
+
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+class MailSettings(Wire):
+    """The mail that carries the reports. Subject and body may use tags."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=500)] = "{{ task.name }}"
+    body: Annotated[str, Field(max_length=100_000)] = ""
+    cc: tuple[Email, ...] = ()
+    bcc: tuple[Email, ...] = ()
+    unknown: UnknownPolicy = UnknownPolicy.HOLD
+
+
+class NotificationSettings(Wire):
+    """Who hears how an execution went."""
+
+    on_success: bool = False
+    on_warning: bool = True
+    on_error: bool = True
+    to: tuple[Email, ...] = ()
+    cc: tuple[Email, ...] = ()
+    bcc: tuple[Email, ...] = ()
+
+
+class TestMode(Wire):
+    """While set, every mail of the task goes to one address."""
+
+    __test__ = False
+
+    address: Email
+
+
+class TaskVersion(Wire):
+    """A task as it was configured at one moment; never changed once stored."""
+
+    task_id: Id
+    version: Annotated[int, Field(ge=1)]
+    name: Name
+    description: str = ""
+    reports: tuple[TaskReport, ...] = ()
+    recipients: tuple[TaskRecipient, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    mail: MailSettings = MailSettings()
+    notification: NotificationSettings = NotificationSettings()
+    test_mode: TestMode | None = None
+    timezone: str = "UTC"
+    valid_from: Utc | None = None
+    valid_until: Utc | None = None
+    deadline: timedelta = timedelta(hours=1)
+    created_at: Utc
+    created_by: str
+
+
+class TaskHead(Wire):
+    """Which version of a task is current, and whether triggers may run it."""
+
+    id: Id
+    name: Name
+    enabled: bool = True
+    current_version: Annotated[int, Field(ge=1)]

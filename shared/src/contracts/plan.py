@@ -1,0 +1,111 @@
+"""The plan of an execution: an immutable document in the object store, referred to by events.
+
+It is complete: a renderer or distributor needs nothing of the configuration but the secrets of connections
+and storage spaces, which no event and no plan ever holds.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.base import ExecutionId, Id, ObjectRef, Reason, Selection, Utc, Wire
+from contracts.configuration import (
+    Condition,
+    DataItem,
+    Email,
+    NotificationSettings,
+    OutputFormat,
+    TemplateKind,
+    UnknownPolicy,
+)
+from contracts.events import Channel, TriggerInfo
+
+
+class PlannedReport(Wire):
+    """A task report as units refer to it."""
+
+    id: Id = Field(description="id of the task report")
+    report_id: Id
+    name: str
+    format: OutputFormat
+    connection_id: Id
+    app_id: Id
+    template_kind: TemplateKind | None = None
+    template: ObjectRef | None = None
+    data: tuple[DataItem, ...] = ()
+    iteration_field: str | None = None
+
+
+class PlannedUnit(Wire):
+    """One file to be made."""
+
+    id: Id
+    report: Id = Field(description="id of the PlannedReport")
+    file_name: Annotated[str, Field(min_length=1, max_length=255)]
+    selections: tuple[Selection, ...] = ()
+    iteration_value: str | None = None
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="to be evaluated under the unit's selections before it is rendered"
+    )
+
+
+class PlannedMail(Wire):
+    """An email as it will be sent, but for its files."""
+
+    to: Email
+    cc: tuple[Email, ...] = ()
+    bcc: tuple[Email, ...] = ()
+    subject: str
+    body: str = ""
+    attach: tuple[Id, ...] = Field(default=(), description="units attached one by one")
+    zipped: tuple[Id, ...] = Field(default=(), description="units attached in one archive")
+    zip_name: str | None = None
+    embed: tuple[Id, ...] = Field(default=(), description="HTML units placed in the body")
+    unknown: UnknownPolicy = UnknownPolicy.HOLD
+
+
+class PlannedStorage(Wire):
+    """Files saved to a storage space."""
+
+    storage_id: Id
+    paths: dict[Id, str] = Field(default_factory=dict, description="unit id to relative path")
+    zip_path: str | None = Field(default=None, description="all units in one archive at this path")
+
+
+class PlannedHub(Wire):
+    """A file published in the Hub."""
+
+    visible_to: tuple[Id, ...] = ()
+    keep: int = 0
+
+
+class PlannedDelivery(Wire):
+    """One row of the delivery ledger, as planned. Exactly one of mail, storage and hub is set."""
+
+    id: Id
+    channel: Channel
+    target: str
+    recipient_id: str | None = None
+    units: Annotated[tuple[Id, ...], Field(min_length=1)]
+    mail: PlannedMail | None = None
+    storage: PlannedStorage | None = None
+    hub: PlannedHub | None = None
+
+
+class ExecutionPlan(Wire):
+    """Everything an execution will do."""
+
+    execution_id: ExecutionId
+    task_id: Id
+    task_name: str
+    task_version: int
+    trigger: TriggerInfo
+    planned_at: Utc
+    deadline_at: Utc
+    timezone: str = "UTC"
+    test_address: Email | None = None
+    reports: tuple[PlannedReport, ...] = ()
+    units: tuple[PlannedUnit, ...] = ()
+    deliveries: tuple[PlannedDelivery, ...] = ()
+    notification: NotificationSettings = NotificationSettings()
+    problems: tuple[Reason, ...] = ()

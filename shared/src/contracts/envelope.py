@@ -14,26 +14,26 @@ from contracts.base import Event
 from contracts.events import EVENT_TYPES
 from contracts.ids import event_id
 
-E = TypeVar("E", bound=Event, covariant=True)
+E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 _BY_CE_TYPE: dict[str, type[Event]] = {cls.ce_type(): cls for cls in EVENT_TYPES}
 CONTENT_TYPE = "application/json"
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time")
 
 
-class MalformedEvent(Exception):
+class MalformedEventError(Exception):
     """A message that is no event we can read; `str()` says what is wrong and what to change."""
 
 
-class UnknownEventType(MalformedEvent):
+class UnknownEventTypeError(MalformedEventError):
     """A message that is a CloudEvent of a type or version this program does not know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Received(Generic[E]):
+class Received(Generic[E_co]):
     """An event as it came from the bus."""
 
-    event: E
+    event: E_co
     id: str
     source: str
     time: datetime
@@ -78,33 +78,33 @@ def encode(event: Event, *, source: str, time: datetime, trace: Mapping[str, str
 def decode(headers: Mapping[str, str], body: bytes) -> Received[Event]:
     """Return the event in a message.
 
-    Raises MalformedEvent when attributes are missing or the data does not fit the type's schema, and
-    UnknownEventType when type or version are not ours.
+    Raises MalformedEventError when attributes are missing or the data does not fit the type's schema, and
+    UnknownEventTypeError when type or version are not ours.
     """
     missing = [name for name in _REQUIRED if not headers.get(name)]
     if missing:
-        raise MalformedEvent(
+        raise MalformedEventError(
             f"no CloudEvents attributes {', '.join(missing)} in the headers; "
             "publish in CloudEvents 1.0 binary mode"
         )
     if headers["ce_specversion"] != "1.0":
-        raise MalformedEvent(f"ce_specversion is {headers['ce_specversion']!r}; it has to be '1.0'")
+        raise MalformedEventError(f"ce_specversion is {headers['ce_specversion']!r}; it has to be '1.0'")
     cls = _BY_CE_TYPE.get(headers["ce_type"])
     if cls is None:
-        raise UnknownEventType(
+        raise UnknownEventTypeError(
             f"event type {headers['ce_type'][:200]!r} is not known here; known are "
             + ", ".join(sorted(_BY_CE_TYPE))
         )
     try:
         event = cls.model_validate_json(body)
     except ValidationError as error:
-        raise MalformedEvent(f"data of {headers['ce_type']} does not fit: {_explain(error)}") from error
+        raise MalformedEventError(f"data of {headers['ce_type']} does not fit: {_explain(error)}") from error
     try:
         time = datetime.fromisoformat(headers["ce_time"])
     except ValueError as error:
-        raise MalformedEvent(f"ce_time {headers['ce_time'][:60]!r} is no RFC 3339 time") from error
+        raise MalformedEventError(f"ce_time {headers['ce_time'][:60]!r} is no RFC 3339 time") from error
     if time.tzinfo is None:
-        raise MalformedEvent("ce_time has no offset; RFC 3339 asks for one")
+        raise MalformedEventError("ce_time has no offset; RFC 3339 asks for one")
     return Received(
         event=event,
         id=headers["ce_id"],

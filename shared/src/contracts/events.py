@@ -101,6 +101,9 @@ class ReportRequested(Event):
 
     TYPE: ClassVar[str] = "report-requested"
     TOPIC: ClassVar[str] = "report-requested"
+    # Units are independent: spreading them over partitions is what lets generators scale.
+    KEY: ClassVar[str] = "unit_id"
+    IDENTITY: ClassVar[str] = "unit_id"
 
     execution_id: ExecutionId
     task_id: Id
@@ -116,6 +119,7 @@ class UnitEvent(Event):
     """How one unit settled; exactly one of these is published per unit."""
 
     TOPIC: ClassVar[str] = "report-settled"
+    IDENTITY: ClassVar[str] = "unit_id"
 
     execution_id: ExecutionId
     task_id: Id
@@ -175,6 +179,7 @@ class DeliveryEvent(Event):
     """How one delivery settled; exactly one of these is published per planned delivery."""
 
     TOPIC: ClassVar[str] = "delivery-settled"
+    IDENTITY: ClassVar[str] = "delivery_id"
 
     execution_id: ExecutionId
     task_id: Id
@@ -290,6 +295,7 @@ class NotificationEvent(Event):
     """How one outcome mail settled."""
 
     TOPIC: ClassVar[str] = "notification-sent"
+    IDENTITY: ClassVar[str] = "notification_id"
 
     execution_id: ExecutionId
     task_id: Id
@@ -321,6 +327,8 @@ class ConfigurationChanged(Event):
 
     TYPE: ClassVar[str] = "configuration-changed"
     TOPIC: ClassVar[str] = "configuration-changed"
+    KEY: ClassVar[str] = "entity_id"
+    IDENTITY: ClassVar[str] = "change_id"
 
     change_id: Id
     entity: Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
@@ -351,11 +359,3 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ConfigurationChanged,
 )
 """Every published event type, all versions."""
-    # Units are independent: spreading them over partitions is what lets generators scale.
-    KEY: ClassVar[str] = "unit_id"
-    IDENTITY: ClassVar[str] = "unit_id"
-    IDENTITY: ClassVar[str] = "unit_id"
-    IDENTITY: ClassVar[str] = "delivery_id"
-    IDENTITY: ClassVar[str] = "notification_id"
-    KEY: ClassVar[str] = "entity_id"
-    IDENTITY: ClassVar[str] = "change_id"

@@ -48,6 +48,10 @@ class Publisher(Protocol):
         """Return when the broker has confirmed the event. Raises Transient when it could not be."""
         ...
 
+    async def publish_all(self, events: Sequence[Event], *, occurred_at: datetime | None = None) -> None:
+        """Publish many, in their order per key; return when all are confirmed. Raises Transient."""
+        ...
+
 
 class MessagePublisher(Protocol):
     """Publishes messages that were encoded before, as the outbox relay does."""
@@ -245,6 +249,13 @@ class Bus:
             trace=trace or trace_headers(),
         )
         await self.publish_message(message)
+
+    async def publish_all(self, events: Sequence[Event], *, occurred_at: datetime | None = None) -> None:
+        """Publish many events, in their order per key, and return when all are confirmed.
+
+        Raises Transient when any is not; those before and after it may be published, so repeat all of them.
+        """
+        await asyncio.gather(*(self.publish(event, occurred_at=occurred_at) for event in events))
 
     async def publish_message(self, message: Message) -> None:
         """Publish an encoded event under the trace its headers carry. Raises Transient otherwise."""

@@ -1,1 +1,1 @@
-"""."""
+"""The ports of config-api kept with MongoDB, the object store and argon2."""

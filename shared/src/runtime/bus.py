@@ -5,6 +5,7 @@ with one partition; here a message is committed after its handler, from the earl
 come from the catalogue.
 """
 
+import asyncio
 import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -47,6 +47,9 @@ class PlannedUnit(Wire):
     conditions: tuple[Condition, ...] = Field(
         default=(), description="to be evaluated under the unit's selections before it is rendered"
     )
+    skip: Reason | None = Field(
+        default=None, description="decided while planning: a condition tested once for the whole iteration failed"
+    )
 
 
 class PlannedMail(Wire):

@@ -1,1 +1,1 @@
-"""."""
+"""The ports, kept with MongoDB and Qlik."""

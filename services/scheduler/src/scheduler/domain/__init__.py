@@ -1,1 +1,1 @@
-"""."""
+"""What is due, decided from rules and times alone."""

@@ -1,0 +1,99 @@
+"""The ledger of due times, cursors and reload marks in MongoDB.
+
+Collections: `scheduler_occurrences` (_id is the execution id), `scheduler_cursors` (_id is the trigger id),
+`scheduler_reload_marks` (_id is the connection id).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from contracts.events import TaskTriggered, TriggerSkipped
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+from runtime.outbox import entry
+from runtime.store import Store, store_errors
+from runtime.telemetry import execution_span, trace_headers
+
+from scheduler.domain.model import Cursor
+
+_DUPLICATE_KEY = 11000
+
+
+class MongoOccurrences:
+    """Occurrences and cursors; implements `ports.Occurrences`."""
+
+    def __init__(self, store: Store) -> None:
+        """Take an open store."""
+        self.collection = store.db["scheduler_occurrences"]
+        self._cursors = store.db["scheduler_cursors"]
+
+    async def cursor(self, trigger_id: str) -> Cursor | None:
+        """Return how far a trigger was looked at; None when it never was. Raises Transient."""
+        with store_errors():
+            found = await self._cursors.find_one({"_id": trigger_id})
+        return Cursor(at=found["at"], rule=found["rule"]) if found else None
+
+    async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
+        """Write down what will be published; return how many were new. Raises Transient."""
+        documents = [_document(event, at) for event in events]
+        with store_errors():
+            try:
+                return len((await self.collection.insert_many(documents, ordered=False)).inserted_ids)
+            except BulkWriteError as error:
+                faults = error.details["writeErrors"]
+                if any(fault["code"] != _DUPLICATE_KEY for fault in faults):
+                    raise
+                # Another scheduler, or this one before a crash, has recorded them.
+                return len(documents) - len(faults)
+
+    async def move(self, trigger_id: str, before: Cursor | None, after: Cursor) -> bool:
+        """Move the cursor if it still stands at `before`. Raises Transient."""
+        document = {"_id": trigger_id, **_cursor(after)}
+        with store_errors():
+            if before is None:
+                try:
+                    await self._cursors.insert_one(document)
+                except DuplicateKeyError:
+                    return False
+                return True
+            result = await self._cursors.replace_one({"_id": trigger_id, **_cursor(before)}, document)
+        return result.matched_count == 1
+
+
+class MongoReloadMarks:
+    """How far the reloads of each site were read; implements `ports.ReloadMarks`."""
+
+    def __init__(self, store: Store) -> None:
+        """Take an open store."""
+        self._marks = store.db["scheduler_reload_marks"]
+
+    async def get(self, connection_id: str) -> datetime | None:
+        """Return the mark; None when the site was never read. Raises Transient."""
+        with store_errors():
+            found = await self._marks.find_one({"_id": connection_id})
+        return found["mark"] if found else None
+
+    async def advance(self, connection_id: str, to: datetime) -> None:
+        """Move the mark forward, never back. Raises Transient."""
+        with store_errors():
+            await self._marks.update_one({"_id": connection_id}, {"$max": {"mark": to}}, upsert=True)
+
+
+def _cursor(cursor: Cursor) -> dict[str, Any]:
+    # MongoDB keeps milliseconds; cut here, so that what is read equals what was written.
+    at = cursor.at.replace(microsecond=cursor.at.microsecond // 1000 * 1000)
+    return {"at": at, "rule": cursor.rule}
+
+
+def _document(event: TaskTriggered | TriggerSkipped, at: datetime) -> dict[str, Any]:
+    with execution_span("trigger", event.execution_id, task_id=event.task_id):
+        outgoing = entry(event, source="scheduler", occurred_at=at, trace=trace_headers())
+    return {
+        "_id": event.execution_id,
+        "task_id": event.task_id,
+        "trigger_id": event.trigger.trigger_id,
+        "due_at": event.trigger.due_at,
+        "skipped": isinstance(event, TriggerSkipped),
+        "recorded_at": at,
+        "outbox": [outgoing],
+    }

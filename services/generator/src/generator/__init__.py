@@ -1,1 +1,1 @@
-"""."""
+"""Plans executions and renders reports."""

@@ -1,1 +1,1 @@
-"""."""
+"""Ports made real."""

@@ -1,1 +1,1 @@
-"""."""
+"""What is planned and decided; pure."""

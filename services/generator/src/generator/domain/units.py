@@ -1,0 +1,203 @@
+"""Units: the distinct files of an execution, and who wants them."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from contracts.base import Reason, Selection
+from contracts.configuration import Condition, Report, TaskReport, Template
+from contracts.ids import unit_id
+from generator.domain.people import Audience, Person
+from generator.domain.request import (
+    Answer,
+    NoAnswer,
+    Question,
+    Slice,
+    SlicedReport,
+    Values,
+    Verdict,
+    condition_question,
+    once_conditions,
+    values_question,
+)
+from generator.domain.selections import FieldValue, PlanProblemError, with_iteration
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One file that could be made for some people of a task report."""
+
+    unit_id: str
+    item: SlicedReport
+    selections: tuple[Selection, ...]
+    iteration_value: str | None
+    conditions: tuple[Condition, ...]
+    mailed: tuple[Person, ...]
+    """Who gets it by email; everybody's filters are exactly those of the file."""
+    shown: tuple[Person, ...]
+    """Who sees it in the Hub; the same holds."""
+    skip: Reason | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the file has anywhere to go."""
+        entry = self.item.entry
+        by_mail = bool(self.mailed) and (entry.attach or entry.embed)
+        return by_mail or bool(entry.storage) or (entry.hub.publish and bool(self.shown))
+
+
+def fingerprint(
+    report: Report,
+    template: Template | None,
+    entry: TaskReport,
+    selections: tuple[Selection, ...],
+    iteration_value: str | None,
+) -> str:
+    """Return what tells one file of an execution from another: all that determines its bytes.
+
+    `selections` are canonical. Conditions count, as they determine whether there are bytes at all. Names and
+    recipients do not: people who may see the same share the file.
+    """
+    parts = {
+        "report": [report.id, report.version, report.connection_id, report.app_id],
+        "template": [template.kind, template.file.sha256] if template else None,
+        "format": entry.format,
+        "data": [item.model_dump(mode="json") for item in report.data],
+        "selections": [item.model_dump(mode="json") for item in selections],
+        "iteration": [report.iteration.field, iteration_value] if report.iteration else None,
+        "conditions": [item.model_dump(mode="json") for item in entry.conditions],
+    }
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def drafts(
+    execution_id: str, item: SlicedReport, answers: Mapping[Question, Answer], problems: list[Reason]
+) -> Iterator[Draft]:
+    """Yield the files of a task report; what cannot be made is added to `problems`, with its reason."""
+    for part in item.slices:
+        try:
+            yield from _of_slice(execution_id, item, part, answers, problems)
+        except PlanProblemError as problem:
+            problems.append(_for_report(problem, item.report, part))
+
+
+def by_unit(found: Iterable[Draft]) -> dict[str, list[Draft]]:
+    """Return drafts by unit id, in order: the same file may be wanted by several task reports."""
+    units: dict[str, list[Draft]] = {}
+    for draft in found:
+        units.setdefault(draft.unit_id, []).append(draft)
+    return units
+
+
+def _of_slice(
+    execution_id: str,
+    item: SlicedReport,
+    part: Slice,
+    answers: Mapping[Question, Answer],
+    problems: list[Reason],
+) -> Iterator[Draft]:
+    report, entry, audience = item.report, item.entry, Audience(part.people)
+    if report.iteration is None:
+        yield _draft(
+            execution_id,
+            item,
+            audience,
+            selections=part.selections,
+            value=None,
+            conditions=entry.conditions,
+        )
+        return
+    skip = _once(report, entry, part, answers)
+    kept = tuple(condition for condition in entry.conditions if condition.per_iteration)
+    for value in _values(report, part, answers):
+        try:
+            selections = with_iteration(part.selections, report.iteration.field, value)
+        except PlanProblemError as problem:
+            problems.append(_for_report(problem, report, part))
+            continue
+        draft = _draft(execution_id, item, audience, selections=selections, value=value.text, conditions=kept)
+        yield replace(draft, skip=skip)
+
+
+def _draft(
+    execution_id: str,
+    item: SlicedReport,
+    audience: Audience,
+    *,
+    selections: tuple[Selection, ...],
+    value: str | None,
+    conditions: tuple[Condition, ...],
+) -> Draft:
+    identity = fingerprint(item.report, item.template, item.entry, selections, value)
+    return Draft(
+        unit_id=unit_id(execution_id, identity),
+        item=item,
+        selections=selections,
+        iteration_value=value,
+        conditions=conditions,
+        mailed=audience.readers("email", value),
+        shown=audience.readers("hub", value),
+    )
+
+
+def _once(
+    report: Report, entry: TaskReport, part: Slice, answers: Mapping[Question, Answer]
+) -> Reason | None:
+    for condition in once_conditions(entry):
+        answer = answers.get(condition_question(report, part, condition))
+        if isinstance(answer, NoAnswer):
+            raise PlanProblemError(answer.reason.code, answer.reason.message, answer.reason.remedy)
+        if not isinstance(answer, Verdict):
+            raise _unanswered(report)
+        if not answer.holds:
+            return unmet(condition.name, answer.detail)
+    return None
+
+
+def unmet(name: str, detail: str) -> Reason:
+    """Return the reason of a report that is skipped because a condition is not met."""
+    return Reason(
+        code="condition-not-met",
+        message=f"the condition {name!r} is not met: {detail}"[:4000],
+        remedy="none needed; change the condition if the report should have been made",
+    )
+
+
+def _values(report: Report, part: Slice, answers: Mapping[Question, Answer]) -> tuple[FieldValue, ...]:
+    question = values_question(report, part)
+    answer = answers.get(question)
+    if isinstance(answer, NoAnswer):
+        raise PlanProblemError(answer.reason.code, answer.reason.message, answer.reason.remedy)
+    if not isinstance(answer, Values):
+        raise _unanswered(report)
+    unique = tuple({value.text: value for value in answer.values}.values())
+    if not answer.complete or len(unique) >= question.limit:
+        raise PlanProblemError(
+            "iteration-too-long",
+            f"{question.field!r} has more values than the report's limit of {question.limit - 1}",
+            "add a filter, or raise the limit of the report's iteration",
+        )
+    if not unique:
+        raise PlanProblemError(
+            "iteration-empty",
+            f"{question.field!r} has no values under the filters, so there are no files to make",
+            "check the filters and whether the app holds data",
+        )
+    return unique
+
+
+def _unanswered(report: Report) -> PlanProblemError:
+    return PlanProblemError(
+        "not-asked",
+        f"Qlik was not asked about the report {report.name!r}",
+        "report this fault of the planner",
+    )
+
+
+def _for_report(problem: PlanProblemError, report: Report, part: Slice) -> Reason:
+    names = ", ".join(person.recipient.name for person in part.people[:5])
+    several = part.selections and names
+    message = f"the report {report.name!r}{f' for {names}' if several else ''} cannot be made: "
+    return problem.reason.model_copy(update={"message": (message + problem.reason.message)[:4000]})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from config_api.domain.audit import milliseconds
 from contracts.base import Event
 from contracts.events import (
     DeliveryEvent,
@@ -60,6 +61,7 @@ class Fact:
     seq: int
     event: Event
     occurred_at: datetime
+    """In milliseconds, as every moment in a view: what is stored has to equal what was computed."""
 
 
 def targets(event: Event) -> tuple[Target, ...]:
@@ -148,8 +150,8 @@ def _execution(before: Document, fact: Fact) -> Document:
             "state": "completed",
             "outcome": event.outcome.value,
             "task_name": event.task_name,
-            "completed_at": event.completed_at,
-            "started_at": event.triggered_at,
+            "completed_at": milliseconds(event.completed_at),
+            "started_at": milliseconds(event.triggered_at),
             "reasons": [_json(reason) for reason in event.reasons],
             "log": _json(event.log),
         }
@@ -163,7 +165,7 @@ def _planned(after: Document, event: ExecutionPlanned, fact: Fact) -> None:
         "trigger": event.trigger.model_dump(mode="json"),
         "disposition": event.disposition.value,
         "planned_at": fact.occurred_at,
-        "deadline_at": event.deadline_at,
+        "deadline_at": milliseconds(event.deadline_at),
         "test_mode": event.test_mode,
         "problems": [_json(problem) for problem in event.problems],
         "units": {**after["units"], "planned": event.unit_count},
@@ -186,9 +188,10 @@ def _task_runs(before: Document, fact: Fact) -> Document:
             after |= {"last_due_at": due, "last_execution_id": event.execution_id}
     elif isinstance(event, TaskCompleted):
         after["outcomes"] = _counted(after["outcomes"], event.outcome.value)
-        if "last_completed_at" not in after or event.completed_at >= after["last_completed_at"]:
+        completed_at = milliseconds(event.completed_at)
+        if "last_completed_at" not in after or completed_at >= after["last_completed_at"]:
             after |= {
-                "last_completed_at": event.completed_at,
+                "last_completed_at": completed_at,
                 "last_outcome": event.outcome.value,
                 "last_completed_execution_id": event.execution_id,
             }
@@ -253,7 +256,7 @@ def _delivery(before: Document, fact: Fact) -> Document:
     }
     if isinstance(event, DeliverySucceeded):
         after |= {
-            "accepted_at": event.accepted_at,
+            "accepted_at": milliseconds(event.accepted_at),
             "message_id": event.message_id,
             "detail": event.detail,
             "files": [_json(file) for file in event.files],
@@ -278,7 +281,7 @@ def _hub(target_id: str, fact: Fact) -> Document:
         "iteration_value": hub.iteration_value,
         "visible_to": sorted(hub.visible_to),
         "keep": hub.keep,
-        "published_at": event.accepted_at,
+        "published_at": milliseconds(event.accepted_at),
         "artifact": _json(file.artifact),
     }
 

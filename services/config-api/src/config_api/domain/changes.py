@@ -1,0 +1,263 @@
+"""What a change of configuration writes: the object, its history and its event, decided in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from config_api.domain.drafts import MASK, ConnectionDraft, Draft, StorageSpaceDraft, TaskDraft, TemplateDraft
+from config_api.domain.errors import InvalidError, Problem
+from config_api.domain.kinds import TASK, Kind
+from config_api.domain.references import Reference, references
+from config_api.domain.rights import Actor
+from contracts.base import ObjectRef
+from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind
+from contracts.events import ConfigurationChanged
+
+Action = Literal["created", "changed", "enabled", "disabled", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it lies in the store. For a task, `content` is its current version."""
+
+    kind: Kind
+    id: str
+    document: Mapping[str, Any]
+    revision: int
+    """Counts every change; the ETag."""
+    updated_at: datetime
+    updated_by: str
+    refs: frozenset[str] = frozenset()
+    content: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One change, applied as a whole or not at all."""
+
+    kind: Kind
+    id: str
+    action: Action
+    document: dict[str, Any] | None
+    """What is stored; None deletes."""
+    expected: int
+    """The revision the object must have; 0: it must not exist."""
+    refs: tuple[str, ...] = ()
+    """Everything it refers to, as `kind:id`."""
+    added: tuple[Reference, ...] = ()
+    """What it did not refer to before, and which therefore has to be made sure of."""
+    version: dict[str, Any] | None = None
+    """An immutable task version to be stored beside it."""
+    reserved: tuple[str, ...] = ()
+    """Trigger ids, which no two tasks may share: execution ids are made from them."""
+    event: ConfigurationChanged
+    at: datetime
+
+    @property
+    def stored(self) -> Stored:
+        """Return the object as it is once this is written."""
+        return Stored(
+            kind=self.kind,
+            id=self.id,
+            document=self.document or {},
+            revision=self.expected + 1,
+            updated_at=self.at,
+            updated_by=self.event.actor,
+            refs=frozenset(self.refs),
+            content=self.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who changes something, and when."""
+
+    actor: Actor
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A template file that lies in the object store."""
+
+    kind: TemplateKind
+    file: ObjectRef
+
+
+def save(
+    kind: Kind,
+    key: str,
+    draft: Draft,
+    before: Stored | None,
+    stamp: Stamp,
+    *,
+    sealed: Mapping[str, str] | None = None,
+    upload: Upload | None = None,
+    last_version: int = 0,
+) -> Write:
+    """Return the write that creates an object, or changes it when there is a `before`.
+
+    `sealed` are the secrets after the change, encrypted; `upload` is a template's new file; `last_version` is
+    the highest version a task of this id ever had, because versions are never reused.
+    """
+    version = _task_version(key, draft, last_version + 1, stamp) if isinstance(draft, TaskDraft) else None
+    if isinstance(draft, TaskDraft):
+        document = TaskHead(
+            id=key, name=draft.name, enabled=draft.enabled, current_version=last_version + 1
+        ).model_dump(mode="json")
+    elif isinstance(draft, TemplateDraft):
+        document = _template(key, draft, before, upload)
+    else:
+        document = _plain(kind, key, draft, before, sealed or {})
+    refs = references(draft)
+    known = before.refs if before else frozenset()
+    write = Write(
+        kind=kind,
+        id=key,
+        action="changed" if before else "created",
+        document=document,
+        expected=before.revision if before else 0,
+        refs=tuple(sorted({reference.key for reference in refs})),
+        added=tuple(reference for reference in refs if reference.key not in known),
+        version=version,
+        reserved=_trigger_ids(draft),
+        event=_event(kind, key, draft.name, "changed" if before else "created", before=before, stamp=stamp),
+        at=stamp.at,
+    )
+    fields = changed_fields(before, write.stored) if before else ()
+    count = last_version + 1 if kind is TASK else write.expected + 1
+    event = write.event.model_copy(update={"changed_fields": fields, "version": count})
+    return replace(write, event=event)
+
+
+def switch(before: Stored, *, enabled: bool, stamp: Stamp) -> Write | None:
+    """Return the write that enables or disables an object, or None when it already is so."""
+    if before.document["enabled"] is enabled:
+        return None
+    action: Action = "enabled" if enabled else "disabled"
+    return Write(
+        kind=before.kind,
+        id=before.id,
+        action=action,
+        document={**before.document, "enabled": enabled},
+        expected=before.revision,
+        refs=tuple(sorted(before.refs)),
+        event=_event(before.kind, before.id, before.document["name"], action, before=before, stamp=stamp),
+        at=stamp.at,
+    )
+
+
+def remove(before: Stored, stamp: Stamp) -> Write:
+    """Return the write that deletes an object; that nothing refers to it is checked where it is applied."""
+    return Write(
+        kind=before.kind,
+        id=before.id,
+        action="deleted",
+        document=None,
+        expected=before.revision,
+        event=_event(before.kind, before.id, before.document["name"], "deleted", before=before, stamp=stamp),
+        at=stamp.at,
+    )
+
+
+def shown(stored: Stored) -> dict[str, Any]:
+    """Return an object as answers show it: secrets masked, a task with its current version."""
+    body = {key: value for key, value in stored.document.items() if key not in {"sealed", "current_version"}}
+    if "sealed" in stored.document:
+        body["secrets"] = dict.fromkeys(sorted(stored.document["sealed"]), MASK)
+    if stored.kind is TASK:
+        content = {key: value for key, value in (stored.content or {}).items() if key != "task_id"}
+        body = {**content, **body, "version": stored.document["current_version"]}
+    return body | {
+        "revision": stored.revision,
+        "updated_at": stored.updated_at.isoformat(),
+        "updated_by": stored.updated_by,
+    }
+
+
+def merged_secrets(draft: Draft, before: Stored | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the sealed secrets that stay and the new ones in clear, still to be sealed.
+
+    Raises InvalidError for a masked secret that is not set.
+    """
+    if not isinstance(draft, ConnectionDraft | StorageSpaceDraft):
+        return {}, {}
+    kept: dict[str, str] = dict(before.document.get("sealed", {})) if before else {}
+    fresh: dict[str, str] = {}
+    for path, value in draft.secrets.items():
+        if value is None:
+            kept.pop(path, None)
+        elif value != MASK:
+            fresh[path] = value
+        elif path not in kept:
+            raise InvalidError(
+                Problem(f"secrets.{path}", "is masked, and no secret is set", "send the secret")
+            )
+    return kept, fresh
+
+
+def changed_fields(before: Stored, after: Stored) -> tuple[str, ...]:
+    """Return the names of the fields that differ, never their values; a secret by its path."""
+    old, new = shown(before), shown(after)
+    ignored = {"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "secrets"}
+    names = {
+        name for name in old.keys() | new.keys() if name not in ignored and old.get(name) != new.get(name)
+    }
+    sealed_before, sealed_after = before.document.get("sealed", {}), after.document.get("sealed", {})
+    for path in sealed_before.keys() | sealed_after.keys():
+        if sealed_before.get(path) != sealed_after.get(path):
+            names.add(f"secrets.{path}")
+    return tuple(sorted(names))
+
+
+def _plain(
+    kind: Kind, key: str, draft: Draft, before: Stored | None, sealed: Mapping[str, str]
+) -> dict[str, Any]:
+    content = draft.model_dump(mode="json", exclude={"id", "secrets"})
+    if "sealed" in kind.model.model_fields:
+        content["sealed"] = dict(sealed)
+    if "version" in kind.model.model_fields:
+        content["version"] = (before.revision if before else 0) + 1
+    return kind.model.model_validate({"id": key, **content}).model_dump(mode="json")
+
+
+def _template(key: str, draft: TemplateDraft, before: Stored | None, upload: Upload | None) -> dict[str, Any]:
+    if upload is None and before is None:
+        raise InvalidError(Problem("file", "is missing", "send the template file as multipart/form-data"))
+    old = Template.model_validate(before.document) if before else None
+    kind, file = (upload.kind, upload.file) if upload else (old.kind, old.file) if old else (None, None)
+    version = 1 if old is None else old.version + (1 if upload and upload.file != old.file else 0)
+    return Template.model_validate(
+        {"id": key, "name": draft.name, "kind": kind, "version": version, "file": file, "tags": draft.tags},
+        from_attributes=True,
+    ).model_dump(mode="json")
+
+
+def _task_version(key: str, draft: TaskDraft, number: int, stamp: Stamp) -> dict[str, Any]:
+    content = draft.model_dump(mode="json", exclude={"id", "enabled"})
+    about = {"task_id": key, "version": number, "created_at": stamp.at, "created_by": stamp.actor.name}
+    return TaskVersion.model_validate(content | about).model_dump(mode="json")
+
+
+def _trigger_ids(draft: Draft) -> tuple[str, ...]:
+    return tuple(trigger.id for trigger in draft.triggers) if isinstance(draft, TaskDraft) else ()
+
+
+def _event(
+    kind: Kind, key: str, name: str, action: Action, *, before: Stored | None, stamp: Stamp
+) -> ConfigurationChanged:
+    revision = (before.revision if before else 0) + 1
+    version = before.document["current_version"] if before and kind is TASK else revision
+    identity = f"{kind.name}:{key}:{revision}:{action}:{stamp.at.isoformat()}"
+    return ConfigurationChanged(
+        change_id=str(uuid5(NAMESPACE_URL, identity)),
+        entity=kind.name,
+        entity_id=key,
+        name=name,
+        action=action,
+        version=version,
+        actor=stamp.actor.name,
+        changed_at=stamp.at,
+    )

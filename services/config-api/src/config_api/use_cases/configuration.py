@@ -1,0 +1,187 @@
+"""Create, read, change, enable, disable and delete objects of every kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from config_api.domain import changes, validation
+from config_api.domain.changes import Stamp, Stored, Upload
+from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
+from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError
+from config_api.domain.kinds import KINDS, REPORT, TASK, TEMPLATE, Kind
+from config_api.domain.references import references, unknown
+from config_api.domain.rights import Actor, Right, demand
+from config_api.ports import ConfigurationStore, Seal, SiteCheck
+from contracts.configuration import TemplateKind
+from runtime.clock import Clock
+
+
+class Configuration:
+    """The configuration, as people and programs with the right to it see and change it."""
+
+    def __init__(
+        self,
+        *,
+        store: ConfigurationStore,
+        clock: Clock,
+        new_id: Callable[[], str],
+        seal: Seal,
+        check_site: SiteCheck,
+    ) -> None:
+        """Take the ports."""
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._seal = seal
+        self._check_site = check_site
+
+    async def get(self, kind: Kind, key: str, actor: Actor) -> Stored:
+        """Return an object. Raises NotFoundError."""
+        demand(actor, Right.CONFIGURATION)
+        return await self._existing(kind, key)
+
+    async def page(self, kind: Kind, actor: Actor, *, after: str | None, limit: int) -> list[Stored]:
+        """Return up to `limit` objects whose ids come after `after`."""
+        demand(actor, Right.CONFIGURATION)
+        return await self._store.page(kind, after=after, limit=limit)
+
+    async def create(self, kind: Kind, draft: Draft, actor: Actor, *, upload: Upload | None = None) -> Stored:
+        """Store a new object. Raises InvalidError with every fault, ConflictError when the id is taken."""
+        demand(actor, Right.CONFIGURATION)
+        key = draft.id or self._new_id()
+        last = await self._store.last_version(key) if kind is TASK else 0
+        sealed = await self._checked(draft, None)
+        write = changes.save(
+            kind,
+            key,
+            draft,
+            None,
+            Stamp(actor, self._clock.now()),
+            sealed=sealed,
+            upload=upload,
+            last_version=last,
+        )
+        await self._store.commit(write)
+        return write.stored
+
+    async def change(
+        self,
+        kind: Kind,
+        key: str,
+        draft: Draft,
+        actor: Actor,
+        *,
+        expected: int,
+        upload: Upload | None = None,
+    ) -> Stored:
+        """Replace an object that still has the revision `expected`. Raises StaleError when it has not."""
+        demand(actor, Right.CONFIGURATION)
+        before = await self._existing(kind, key)
+        if draft.id not in {None, key}:
+            raise InvalidError(Problem("id", f"is {draft.id!r}, the address says {key!r}", "leave it out"))
+        sealed = await self._checked(draft, before)
+        last = await self._store.last_version(key) if kind is TASK else 0
+        write = changes.save(
+            kind,
+            key,
+            draft,
+            _at(before, expected),
+            Stamp(actor, self._clock.now()),
+            sealed=sealed,
+            upload=upload,
+            last_version=last,
+        )
+        await self._store.commit(write)
+        return write.stored
+
+    async def remove(self, kind: Kind, key: str, actor: Actor, *, expected: int | None) -> None:
+        """Delete an object that nothing refers to. Raises InUseError that names who does."""
+        demand(actor, Right.CONFIGURATION)
+        before = await self._existing(kind, key)
+        await self._store.commit(
+            changes.remove(
+                before if expected is None else _at(before, expected), Stamp(actor, self._clock.now())
+            )
+        )
+
+    async def switch(self, kind: Kind, key: str, actor: Actor, *, enabled: bool) -> Stored:
+        """Enable or disable an object, whatever its revision; asking twice changes nothing."""
+        demand(actor, Right.RUN if kind is TASK else Right.CONFIGURATION)
+        before = await self._existing(kind, key)
+        write = changes.switch(before, enabled=enabled, stamp=Stamp(actor, self._clock.now()))
+        if write is None:
+            return before
+        await self._store.commit(write)
+        return await self._existing(kind, key)
+
+    async def switch_many(
+        self, kind: Kind, keys: Sequence[str], actor: Actor, *, enabled: bool
+    ) -> dict[str, RefusedError | None]:
+        """Enable or disable several objects; one that is refused does not hold up the others."""
+        demand(actor, Right.RUN if kind is TASK else Right.CONFIGURATION)
+        results: dict[str, RefusedError | None] = {}
+        for key in dict.fromkeys(keys):
+            try:
+                await self.switch(kind, key, actor, enabled=enabled)
+                results[key] = None
+            except RefusedError as refusal:
+                results[key] = refusal
+        return results
+
+    async def _existing(self, kind: Kind, key: str) -> Stored:
+        stored = await self._store.get(kind, key)
+        if stored is None:
+            raise NotFoundError(kind.name, key)
+        return stored
+
+    async def _checked(self, draft: Draft, before: Stored | None) -> Mapping[str, str]:
+        """Return the sealed secrets of a draft in which nothing is wrong. Raises InvalidError otherwise."""
+        kept, fresh = changes.merged_secrets(draft, before)
+        problems, templates = await self._reference_problems(draft)
+        problems += validation.check(draft, templates)
+        if isinstance(draft, ConnectionDraft):
+            problems += self._check_site(draft.kind, draft.settings, sorted({*kept, *fresh}))
+        if problems:
+            raise InvalidError(*problems)
+        return kept | {path: self._seal.seal(value) for path, value in fresh.items()}
+
+    async def _reference_problems(self, draft: Draft) -> tuple[list[Problem], dict[str, TemplateKind | None]]:
+        wanted: dict[str, list[str]] = {}
+        for reference in references(draft):
+            wanted.setdefault(reference.kind, []).append(reference.id)
+        found: dict[str, Mapping[str, Mapping[str, Any]]] = {
+            kind: await self._store.many(KINDS[kind], sorted(set(keys))) for kind, keys in wanted.items()
+        }
+        problems = [unknown(each) for each in references(draft) if each.id not in found[each.kind]]
+        templates: dict[str, TemplateKind | None] = {}
+        if isinstance(draft, TaskDraft):
+            templates = await self._template_kinds(found.get(REPORT.name, {}))
+        if isinstance(draft, ReportDraft) and draft.template_id is None and not draft.data:
+            problems.append(Problem("data", "is empty, and there is no template", "add data or a template"))
+        return problems, templates
+
+    async def _template_kinds(
+        self, reports: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, TemplateKind | None]:
+        used = {key: report.get("template_id") for key, report in reports.items()}
+        documents = await self._store.many(TEMPLATE, sorted({str(each) for each in used.values() if each}))
+        kinds: dict[str, TemplateKind | None] = {}
+        for key, template_id in used.items():
+            if template_id is None:
+                kinds[key] = None
+            elif template_id in documents:
+                kinds[key] = TemplateKind(documents[template_id]["kind"])
+        return kinds
+
+
+def _at(before: Stored, expected: int) -> Stored:
+    """Return what was read, as of the revision the caller saw; the store refuses it when that has passed."""
+    return Stored(
+        kind=before.kind,
+        id=before.id,
+        document=before.document,
+        revision=expected,
+        updated_at=before.updated_at,
+        updated_by=before.updated_by,
+        refs=before.refs,
+        content=before.content,
+    )

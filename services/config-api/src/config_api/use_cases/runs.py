@@ -1,0 +1,95 @@
+"""Run a task now, and look at what ran."""
+
+from collections.abc import Callable
+
+from config_api.domain.errors import InvalidError, NotFoundError, Problem
+from config_api.domain.kinds import TASK
+from config_api.domain.projection import DELIVERIES, NOTIFICATIONS, UNITS, Document
+from config_api.domain.rights import Actor, Right, demand
+from config_api.domain.runs import RunRequest, request_run
+from config_api.ports import ConfigurationStore, ExecutionQuery, Files, RunStore, Views
+from contracts.base import Artifact, ObjectRef
+from contracts.configuration import TaskHead
+from runtime.clock import Clock
+
+_LONGEST_KEY = 200
+
+
+class Runs:
+    """Executions: asked for, looked at, their files fetched."""
+
+    def __init__(
+        self,
+        *,
+        store: ConfigurationStore,
+        runs: RunStore,
+        views: Views,
+        files: Files,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        """Take the ports."""
+        self._store = store
+        self._runs = runs
+        self._views = views
+        self._files = files
+        self._clock = clock
+        self._new_id = new_id
+
+    async def run_now(self, task_id: str, key: str | None, actor: Actor) -> RunRequest:
+        """Ask for a run; the same key asks for the same one. Raises ConflictError for a disabled task."""
+        demand(actor, Right.RUN)
+        if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+            raise InvalidError(
+                Problem("Idempotency-Key", "is empty, too long or not printable", "send a UUID, for example")
+            )
+        task = await self._store.get(TASK, task_id)
+        if task is None:
+            raise NotFoundError("task", task_id)
+        head = TaskHead.model_validate(task.document)
+        timezone = (task.content or {}).get("timezone", "UTC")
+        request, event = request_run(head, key or self._new_id(), actor, self._clock.now(), timezone)
+        return await self._runs.ask(request, event)
+
+    async def executions(self, query: ExecutionQuery, actor: Actor) -> list[Document]:
+        """Return executions, newest first."""
+        demand(actor, Right.STATUS)
+        return await self._views.executions(query)
+
+    async def get(self, execution_id: str, actor: Actor) -> Document:
+        """Return an execution. Raises NotFoundError."""
+        demand(actor, Right.STATUS)
+        document = await self._views.execution(execution_id)
+        if document is None:
+            raise NotFoundError("execution", execution_id)
+        return document
+
+    async def parts(
+        self, view: str, execution_id: str, actor: Actor, *, skip: int = 0, limit: int = 1000
+    ) -> list[Document]:
+        """Return units, deliveries or notifications of an execution."""
+        demand(actor, Right.STATUS)
+        if view not in {UNITS, DELIVERIES, NOTIFICATIONS}:
+            raise NotFoundError("part of an execution", view)
+        return await self._views.parts(view, execution_id, skip=skip, limit=limit)
+
+    async def last_runs(self, actor: Actor) -> dict[str, Document]:
+        """Return what is known of the runs of each task."""
+        demand(actor, Right.STATUS)
+        return await self._views.task_runs()
+
+    async def artifact(self, execution_id: str, unit_id: str, actor: Actor) -> tuple[Artifact, bytes]:
+        """Return a file an execution made."""
+        demand(actor, Right.STATUS)
+        unit = await self._views.part(UNITS, unit_id)
+        if unit is None or unit.get("execution_id") != execution_id or not unit.get("artifact"):
+            raise NotFoundError("file", unit_id)
+        artifact = Artifact.model_validate(unit["artifact"])
+        return artifact, await self._files.get(artifact)
+
+    async def log(self, execution_id: str, actor: Actor) -> bytes:
+        """Return the log of an execution that is over."""
+        document = await self.get(execution_id, actor)
+        if not document.get("log"):
+            raise NotFoundError("log of execution", execution_id)
+        return await self._files.get(ObjectRef.model_validate(document["log"]))

@@ -1,0 +1,83 @@
+"""Upload templates: checked, stored under their own hash, and only then referred to."""
+
+import hashlib
+
+from config_api.domain.changes import Stored, Upload
+from config_api.domain.drafts import TemplateDraft
+from config_api.domain.errors import InvalidError, Problem, TooLargeError
+from config_api.domain.kinds import TEMPLATE
+from config_api.domain.rights import Actor, Right, demand
+from config_api.ports import Files, TemplateCheck
+from config_api.use_cases.configuration import Configuration
+from contracts.base import ObjectRef
+from contracts.configuration import Template, TemplateKind
+
+CONTENT_TYPES = {
+    TemplateKind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    TemplateKind.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    TemplateKind.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    TemplateKind.HTML: "text/html; charset=utf-8",
+}
+_EXTENSIONS = {"xlsx": TemplateKind.XLSX, "html": TemplateKind.HTML, "htm": TemplateKind.HTML} | {
+    "docx": TemplateKind.DOCX,
+    "pptx": TemplateKind.PPTX,
+}
+
+
+class Templates:
+    """Template files."""
+
+    def __init__(
+        self, *, configuration: Configuration, files: Files, check: TemplateCheck, max_bytes: int
+    ) -> None:
+        """Take the ports and how large a template may be."""
+        self._configuration = configuration
+        self._files = files
+        self._check = check
+        self.max_bytes = max_bytes
+
+    async def create(self, draft: TemplateDraft, file_name: str, data: bytes, actor: Actor) -> Stored:
+        """Store a new template. Raises InvalidError with place and remedy for what is wrong in the file."""
+        demand(actor, Right.CONFIGURATION)
+        upload = await self._upload(file_name, data)
+        return await self._configuration.create(TEMPLATE, draft, actor, upload=upload)
+
+    async def replace(
+        self, key: str, draft: TemplateDraft, file_name: str, data: bytes, actor: Actor, *, expected: int
+    ) -> Stored:
+        """Store a new version of a template's file. The kind stays what it is."""
+        demand(actor, Right.CONFIGURATION)
+        before = await self._configuration.get(TEMPLATE, key, actor)
+        upload = await self._upload(file_name, data)
+        if upload.kind.value != before.document["kind"]:
+            raise InvalidError(
+                Problem(
+                    "file",
+                    f"is {upload.kind.value}, the template is {before.document['kind']}",
+                    "upload it as a new template",
+                )
+            )
+        return await self._configuration.change(TEMPLATE, key, draft, actor, expected=expected, upload=upload)
+
+    async def download(self, key: str, actor: Actor) -> tuple[str, ObjectRef, bytes]:
+        """Return file name, reference and bytes of a template."""
+        stored = await self._configuration.get(TEMPLATE, key, actor)
+        template = Template.model_validate(stored.document)
+        return f"{template.name}.{template.kind.value}", template.file, await self._files.get(template.file)
+
+    async def _upload(self, file_name: str, data: bytes) -> Upload:
+        if len(data) > self.max_bytes:
+            raise TooLargeError(
+                f"The template is larger than {self.max_bytes} bytes.",
+                "Remove pictures, or make them smaller.",
+            )
+        kind = _EXTENSIONS.get(file_name.rpartition(".")[2].lower())
+        if kind is None:
+            raise InvalidError(
+                Problem("file", f"{file_name[:100]!r} is no template", "upload .xlsx, .html, .docx or .pptx")
+            )
+        problems = await self._check(kind, data)
+        if problems:
+            raise InvalidError(*problems)
+        key = f"templates/{hashlib.sha256(data).hexdigest()}"
+        return Upload(kind, await self._files.put(key, data, CONTENT_TYPES[kind]))

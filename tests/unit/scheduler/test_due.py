@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from contracts.configuration import CatchUp, CronRule, IntervalRule, ScheduleTrigger
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts.configuration import CatchUp, CronRule, IntervalRule, ScheduleTrigger
 from scheduler.domain.due import current_cursor, due, first_cursor
 from scheduler.domain.model import Cursor, Patience, Request, Skip
 from scheduler.domain.rules import InvalidRuleError, fingerprint, occurrences

@@ -71,19 +71,18 @@ async def watch_reloads(
     The mark moves to the end of the last reload that was read, and reading starts `overlap` before it, since
     a site may show a reload later than one that ended after it. Raises Transient.
     """
+    # Every round: a trigger is known from the first round after it was made, not from its first reload.
+    waiting = [each async for each in _waiting(connection_id, tasks, occurrences)]
     mark = await marks.get(connection_id)
     if mark is None:
         # History from before Broadsheet was pointed at the site starts nothing.
         await marks.advance(connection_id, now)
         return 0
-    # Every round: a trigger is known from the first round after it was made, not from its first reload.
-    waiting = [each async for each in _waiting(connection_id, tasks, occurrences)]
     reloads = await source.since(mark - overlap)
     recorded = 0
     for reload in reloads:
         events = [
-            _event(each.task_id, each.trigger, decision, reload)
-            for each, decision in decide(reload, waiting)
+            _event(each.task_id, each.trigger, decision, reload) for each, decision in decide(reload, waiting)
         ]
         recorded += await occurrences.record(events, now) if events else 0
     if reloads:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts.events import TaskTriggered, TriggerSkipped
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from contracts.events import TaskTriggered, TriggerSkipped
 from runtime.outbox import entry
 from runtime.store import Store, store_errors
 from runtime.telemetry import execution_span, trace_headers
-
 from scheduler.domain.model import Cursor
 
 _DUPLICATE_KEY = 11000

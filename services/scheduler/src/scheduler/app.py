@@ -1,0 +1,48 @@
+"""Where the scheduler and the listener are put together; the only module that names concrete classes."""
+
+from runtime.bus import Bus
+from runtime.clock import SystemClock
+from runtime.configuration import ConfigurationReader
+from runtime.outbox import OutboxRelay
+from runtime.service import Service, Start
+from runtime.store import Store, open_store
+from scheduler.adapters.configuration import StoredTasks
+from scheduler.adapters.mongo import MongoOccurrences
+from scheduler.domain.model import Patience
+from scheduler.settings import SchedulerSettings
+from scheduler.use_cases import tick
+
+
+def scheduler(settings: SchedulerSettings) -> Start:
+    """Return how a scheduler process starts."""
+
+    async def start(service: Service) -> None:
+        store = await service.enter(
+            open_store(
+                settings.mongo_uri.get_secret_value(), settings.mongo_database, driver=settings.store_driver
+            )
+        )
+        bus = await service.enter(Bus(settings, service="scheduler"))
+        occurrences = MongoOccurrences(store)
+        relay = await publishing(service, store, bus, settings.relay_s)
+        tasks = StoredTasks(ConfigurationReader(store))
+        clock = SystemClock()
+        patience = Patience(grace_s=settings.missed_after_s)
+
+        async def one_tick() -> None:
+            if await tick(clock.now(), tasks=tasks, occurrences=occurrences, patience=patience):
+                relay.nudge()
+
+        service.every(settings.tick_s, one_tick, name="tick")
+
+    return start
+
+
+async def publishing(service: Service, store: Store, bus: Bus, every_s: float) -> OutboxRelay:
+    """Publish recorded occurrences beside everything else; return the relay."""
+    relay = OutboxRelay(MongoOccurrences(store).collection, bus)
+    await relay.ensure_indexes()
+    service.every(every_s, relay.run_once, name="outbox")
+    service.ready_when(store.problems)
+    service.ready_when(bus.problems)
+    return relay

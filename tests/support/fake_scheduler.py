@@ -1,0 +1,59 @@
+"""The scheduler's ports in memory."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from contracts.events import TaskTriggered, TriggerSkipped
+from scheduler.domain.model import Cursor
+from scheduler.domain.reloads import Reload
+from scheduler.ports import ConfiguredTask
+
+
+class FakeTasks:
+    def __init__(self, *tasks: ConfiguredTask) -> None:
+        self.tasks = list(tasks)
+
+    async def all(self) -> AsyncIterator[ConfiguredTask]:
+        for task in self.tasks:
+            yield task
+
+
+class FakeOccurrences:
+    def __init__(self) -> None:
+        self.recorded: dict[str, TaskTriggered | TriggerSkipped] = {}
+        self.cursors: dict[str, Cursor] = {}
+
+    async def cursor(self, trigger_id: str) -> Cursor | None:
+        return self.cursors.get(trigger_id)
+
+    async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
+        del at
+        new = [event for event in events if event.execution_id not in self.recorded]
+        self.recorded |= {event.execution_id: event for event in new}
+        return len(new)
+
+    async def move(self, trigger_id: str, before: Cursor | None, after: Cursor) -> bool:
+        if self.cursors.get(trigger_id) != before:
+            return False
+        self.cursors[trigger_id] = after
+        return True
+
+
+class FakeReloadSource:
+    def __init__(self, *reloads: Reload) -> None:
+        self.reloads = list(reloads)
+
+    async def since(self, mark: datetime) -> Sequence[Reload]:
+        found = [each for each in self.reloads if each.finished_at >= mark]
+        return sorted(found, key=lambda each: each.finished_at)
+
+
+class FakeReloadMarks:
+    def __init__(self) -> None:
+        self.marks: dict[str, datetime] = {}
+
+    async def get(self, connection_id: str) -> datetime | None:
+        return self.marks.get(connection_id)
+
+    async def advance(self, connection_id: str, to: datetime) -> None:
+        self.marks[connection_id] = max(to, self.marks.get(connection_id, to))

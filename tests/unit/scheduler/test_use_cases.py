@@ -1,0 +1,185 @@
+"""Recording what is due: once per occurrence, whatever is repeated or restarted."""
+
+from datetime import UTC, datetime, timedelta
+
+from contracts.configuration import CronRule, IntervalRule, ReloadTrigger, ScheduleTrigger, TaskVersion
+from contracts.events import TaskTriggered, TriggerKind, TriggerSkipped
+from scheduler.domain.reloads import Reload
+from scheduler.ports import ConfiguredTask
+from scheduler.use_cases import tick, watch_reloads
+from support.fake_scheduler import FakeOccurrences, FakeReloadMarks, FakeReloadSource, FakeTasks
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def task(*triggers: ScheduleTrigger | ReloadTrigger, enabled: bool = True) -> ConfiguredTask:
+    return ConfiguredTask(
+        enabled=enabled,
+        version=TaskVersion(
+            task_id="task",
+            version=1,
+            name="Task",
+            triggers=triggers,
+            created_at=NOW - timedelta(hours=1),
+            created_by="somebody",
+        ),
+    )
+
+
+def every_minute(trigger_id: str = "minutely") -> ScheduleTrigger:
+    return ScheduleTrigger(id=trigger_id, rule=IntervalRule(every_seconds=60), start=NOW)
+
+
+def on_reload(**changes: object) -> ReloadTrigger:
+    return ReloadTrigger.model_validate(
+        {"id": "reloaded", "connection_id": "site", "app_id": "app", **changes}
+    )
+
+
+def reload(reload_id: str = "r1", *, at: datetime = NOW, ok: bool = True, app: str = "app") -> Reload:
+    return Reload(connection_id="site", app_id=app, reload_id=reload_id, succeeded=ok, finished_at=at)
+
+
+async def test_two_schedulers_that_tick_together_record_one_occurrence() -> None:
+    tasks, occurrences = FakeTasks(task(every_minute())), FakeOccurrences()
+    at = NOW + timedelta(seconds=70)
+
+    assert 2 == await tick(at, tasks=tasks, occurrences=occurrences)
+    occurrences.cursors.clear()
+    assert 0 == await tick(at, tasks=tasks, occurrences=occurrences)
+
+
+async def test_a_crash_between_record_and_cursor_records_the_same_again() -> None:
+    tasks, occurrences = FakeTasks(task(every_minute())), FakeOccurrences()
+    await tick(NOW + timedelta(seconds=1), tasks=tasks, occurrences=occurrences)
+    before = dict(occurrences.cursors)
+    await tick(NOW + timedelta(seconds=61), tasks=tasks, occurrences=occurrences)
+    first = dict(occurrences.recorded)
+
+    occurrences.cursors = before
+    again = await tick(NOW + timedelta(seconds=62), tasks=tasks, occurrences=occurrences)
+
+    assert 0 == again
+    assert first == occurrences.recorded
+
+
+async def test_a_broken_rule_stops_no_other_trigger() -> None:
+    broken = ScheduleTrigger(id="broken", rule=CronRule(expression="99 99 * * *"), start=NOW)
+    occurrences = FakeOccurrences()
+
+    new = await tick(
+        NOW + timedelta(seconds=61), tasks=FakeTasks(task(broken, every_minute())), occurrences=occurrences
+    )
+
+    assert 2 == new
+
+
+async def test_a_disabled_task_has_its_due_times_recorded_as_skipped() -> None:
+    occurrences = FakeOccurrences()
+
+    await tick(
+        NOW + timedelta(seconds=61),
+        tasks=FakeTasks(task(every_minute(), enabled=False)),
+        occurrences=occurrences,
+    )
+
+    assert all(isinstance(event, TriggerSkipped) for event in occurrences.recorded.values())
+    assert 2 == len(occurrences.recorded)
+
+
+async def watched(
+    source: FakeReloadSource,
+    tasks: FakeTasks,
+    occurrences: FakeOccurrences,
+    marks: FakeReloadMarks,
+    now: datetime = NOW,
+) -> int:
+    return await watch_reloads("site", now, source=source, marks=marks, tasks=tasks, occurrences=occurrences)
+
+
+async def test_a_reload_starts_each_waiting_task_once_however_often_it_is_seen() -> None:
+    marks, occurrences, tasks = FakeReloadMarks(), FakeOccurrences(), FakeTasks(task(on_reload()))
+    source = FakeReloadSource()
+    await watched(source, tasks, occurrences, marks, NOW - timedelta(minutes=1))
+    source.reloads.append(reload())
+
+    assert 1 == await watched(source, tasks, occurrences, marks)
+    assert 0 == await watched(source, tasks, occurrences, marks)
+    (event,) = occurrences.recorded.values()
+    assert isinstance(event, TaskTriggered)
+    assert TriggerKind.QLIK_RELOAD == event.trigger.kind
+    assert event.trigger.reload is not None
+    assert "r1" == event.trigger.reload.reload_id
+
+
+async def test_reloads_from_before_the_site_was_known_start_nothing() -> None:
+    marks, occurrences = FakeReloadMarks(), FakeOccurrences()
+
+    first = await watched(
+        FakeReloadSource(reload(at=NOW - timedelta(minutes=2))),
+        FakeTasks(task(on_reload())),
+        occurrences,
+        marks,
+    )
+
+    assert 0 == first
+    assert {"site": NOW} == marks.marks
+
+
+async def test_a_failed_reload_and_a_foreign_app_start_nothing() -> None:
+    marks, occurrences = FakeReloadMarks(), FakeOccurrences()
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+
+    new = await watched(
+        FakeReloadSource(reload("r1", ok=False), reload("r2", app="other")),
+        FakeTasks(task(on_reload())),
+        occurrences,
+        marks,
+    )
+
+    assert 0 == new
+
+
+async def test_a_reload_of_a_disabled_task_is_recorded_as_skipped() -> None:
+    marks, occurrences = FakeReloadMarks(), FakeOccurrences()
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+
+    await watched(FakeReloadSource(reload()), FakeTasks(task(on_reload(), enabled=False)), occurrences, marks)
+
+    (event,) = occurrences.recorded.values()
+    assert isinstance(event, TriggerSkipped)
+    assert "task-disabled" == event.reason.code
+
+
+async def test_editing_a_task_does_not_lose_a_reload_that_ended_just_before() -> None:
+    marks, occurrences, tasks = FakeReloadMarks(), FakeOccurrences(), FakeTasks(task(on_reload()))
+    source = FakeReloadSource()
+    await watched(source, tasks, occurrences, marks, NOW - timedelta(minutes=1))
+    source.reloads.append(reload(at=NOW))
+    edited = task(on_reload())
+    tasks.tasks = [
+        ConfiguredTask(
+            enabled=True,
+            version=edited.version.model_copy(
+                update={"version": 2, "created_at": NOW + timedelta(seconds=5)}
+            ),
+        )
+    ]
+
+    assert 1 == await watched(source, tasks, occurrences, marks, NOW + timedelta(seconds=6))
+
+
+async def test_a_reload_outside_the_dates_of_the_trigger_is_recorded_as_skipped() -> None:
+    marks, occurrences = FakeReloadMarks(), FakeOccurrences()
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+
+    await watched(
+        FakeReloadSource(reload()),
+        FakeTasks(task(on_reload(end=NOW - timedelta(days=1)))),
+        occurrences,
+        marks,
+    )
+
+    (event,) = occurrences.recorded.values()
+    assert isinstance(event, TriggerSkipped)
+    assert "outside-dates" == event.reason.code

@@ -1,0 +1,78 @@
+"""Names of files: made unique side by side, and refused when they lead elsewhere."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from contracts.base import Reason
+
+_MAX_PATH = 1024
+_MAX_PART_BYTES = 255
+
+
+class PathRefusedError(ValueError):
+    """A path that does not stay where it belongs; `reason` says what to change."""
+
+    def __init__(self, message: str) -> None:
+        """Take the sentence for people."""
+        super().__init__(message)
+        self.reason = Reason(
+            code="path-refused",
+            message=message,
+            remedy="change the storage path of the task: a relative path, with '/' between its parts",
+        )
+
+
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in order, a repeated one with a number: 'a.pdf', 'a (2).pdf'.
+
+    Names that differ only in case count as the same: they would overwrite each other on many file systems.
+    """
+    taken: set[str] = set()
+    made = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.casefold() in taken:
+            number += 1
+            candidate = _numbered(name, number)
+        taken.add(candidate.casefold())
+        made.append(candidate)
+    return tuple(made)
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
+
+
+def flat_name(name: str) -> str:
+    """Return a name that is one path part and no header trouble: for attachments and archive members."""
+    cleaned = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 or c == "\x7f" else c for c in name)  # noqa: PLR2004
+    return cleaned.strip(" .") or "file"
+
+
+def relative_parts(path: str) -> tuple[str, ...]:
+    """Return the parts of a relative path. Raises PathRefusedError for one that could lead elsewhere."""
+    shown = path[:200]
+    if not path or len(path) > _MAX_PATH:
+        raise PathRefusedError(f"the path {shown!r} is empty or longer than {_MAX_PATH} characters")
+    if any(ord(c) < 32 or c in "\\\x7f" for c in path):  # noqa: PLR2004 - below the space are control characters
+        raise PathRefusedError(f"the path {shown!r} contains a backslash or a control character")
+    if path.startswith("/") or PurePosixPath(path).is_absolute():
+        raise PathRefusedError(f"the path {shown!r} is absolute; storage paths are relative")
+    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    if not parts or path.endswith("/"):
+        raise PathRefusedError(f"the path {shown!r} names no file")
+    if ".." in parts:
+        raise PathRefusedError(f"the path {shown!r} leads upwards ('..')")
+    long = [part for part in parts if len(part.encode()) > _MAX_PART_BYTES]
+    if long:
+        raise PathRefusedError(f"a part of the path {shown!r} is longer than {_MAX_PART_BYTES} bytes")
+    return parts
+
+
+def object_key(prefix: str, path: str) -> str:
+    """Return the key of a file in a bucket. Raises PathRefusedError as `relative_parts` does."""
+    key = "/".join((*(part for part in prefix.split("/") if part), *relative_parts(path)))
+    if len(key.encode()) > _MAX_PATH:
+        raise PathRefusedError(f"the key {key[:200]!r} is longer than {_MAX_PATH} bytes")
+    return key

@@ -1,0 +1,1 @@
+"""What the distributor does: load, decide, apply."""

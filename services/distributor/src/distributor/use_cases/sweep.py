@@ -1,0 +1,37 @@
+"""What no event and no worker finishes: rows past their time, and rows left behind while transmitting."""
+
+from distributor.domain.results import Settle, after_uncertain, overdue
+from distributor.domain.rows import State
+from distributor.ports import AttemptNote, ClaimedRows, StrayRows, WaitingRows
+from runtime.clock import Clock
+
+_ABANDONED = "the process that handed the mail over stopped before it wrote down the answer"
+
+
+async def give_up_overdue(*, rows: WaitingRows, strays: StrayRows, clock: Clock) -> int:
+    """Settle as failed every row whose time is over and that nobody works on; return how many."""
+    count = 0
+    now = clock.now()
+    async for row, attempts, last in strays.past_time(now):
+        decision = Settle(State.FAILED, overdue(row, attempts=attempts, last=last))
+        count += await rows.close(row.id, decision=decision, now=now)
+    return count
+
+
+async def resolve_abandoned(*, rows: ClaimedRows, strays: StrayRows, clock: Clock) -> int:
+    """Settle as unknown, or send again where the task allows it, every mail that was left behind.
+
+    Between the mark in the ledger and the answer of the mail server a worker died or lost its lease. Whether
+    the server took the mail cannot be found out from here. A worker that comes back after all and writes
+    its answer first wins; the ledger lets only one of the two write.
+    """
+    count = 0
+    now = clock.now()
+    async for claim in strays.abandoned(now):
+        note = AttemptNote(claim.attempt, now, now, "unknown", _ABANDONED)
+        decision = after_uncertain(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
+        if isinstance(decision, Settle):
+            count += await rows.settle(claim, state=decision.state, event=decision.event, note=note)
+        else:
+            count += await rows.release(claim, at=decision.at, resent=True, note=note)
+    return count

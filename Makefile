@@ -43,3 +43,7 @@ lint: setup ## format check, ruff, mypy, import rules, dependency rules
 format: setup ## format the code and mend what can be mended
 	ruff format .
 	ruff check --fix .
+
+.PHONY: contracts
+contracts: setup ## write schemas and AsyncAPI from the models; refuses a breaking change
+	python -m contracts.schemas write

@@ -27,9 +27,9 @@ class Wire(BaseModel):
 class Event(Wire):
     """A fact that other services and other teams read from the bus.
 
-    A subclass names its CloudEvents type, its topic, the field that is the partition key, and the field
-    that makes a fact itself among facts of its type. Its event id is derived from the type and `identity()`, so the
-    same fact published twice has the same id and a consumer can drop the second copy.
+    A subclass names its CloudEvents type, its topic, the field that is the partition key, and the one
+    that makes a fact itself among facts of its type. Its event id is derived from the type and
+    `identity()`, so the same fact published twice has the same id and a consumer can drop the second copy.
     """
 
     TYPE: ClassVar[str]

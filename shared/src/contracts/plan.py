@@ -48,7 +48,8 @@ class PlannedUnit(Wire):
         default=(), description="to be evaluated under the unit's selections before it is rendered"
     )
     skip: Reason | None = Field(
-        default=None, description="decided while planning: a condition tested once for the whole iteration failed"
+        default=None,
+        description="decided while planning: a condition tested once for the whole iteration failed",
     )
 
 

@@ -218,6 +218,9 @@ def _plain(
     content = draft.model_dump(mode="json", exclude={"id", "secrets"})
     if "sealed" in kind.model.model_fields:
         content["sealed"] = dict(sealed)
+    if isinstance(draft, ConnectionDraft):
+        # The settings are a whole qlik.QlikSite but for its secrets, and that names its kind, too.
+        content["settings"] = {**draft.settings, "kind": draft.kind.value}
     if "version" in kind.model.model_fields:
         content["version"] = (before.revision if before else 0) + 1
     return kind.model.model_validate({"id": key, **content}).model_dump(mode="json")

@@ -62,11 +62,12 @@ def admit(
     return Admitted(head, task)
 
 
-def late(deadline_at: datetime) -> Reason:
-    """Return the reason of everything that was not done before the deadline."""
+def late(deadline_at: datetime, detail: str = "") -> Reason:
+    """Return the reason of what was not done before the deadline; `detail` says what held it up."""
+    over = f"the execution had to be over by {deadline_at.isoformat(timespec='seconds')}"
     return _reason(
         "deadline",
-        f"the execution had to be over by {deadline_at.isoformat(timespec='seconds')}",
+        f"{over}; {detail}"[:4000] if detail else over,
         "see what took so long, give the task a later deadline, or add generators",
     )
 

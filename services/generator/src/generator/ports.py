@@ -1,0 +1,176 @@
+"""What the use cases need of the world."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from contracts.base import ObjectRef, Reason, Selection
+from contracts.configuration import TaskVersion
+from contracts.events import ExecutionPlanned, ReportFailed, ReportGenerated, ReportSkipped
+from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
+from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
+from rendering.model import Cell, ChartSpec, OutputFormat, RenderData, Rendered, TableData, TemplateKind
+
+E_co = TypeVar("E_co", covariant=True)
+SettledUnit = ReportGenerated | ReportSkipped | ReportFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one execution or unit for now; later writes carry its token."""
+
+    id: str
+    token: str
+    attempt: int
+    """How often the work was begun, this time and crashes included."""
+    first_seen: datetime
+    """When the work was first asked for, UTC; the same for every attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[E_co]):
+    """The work is done, and this is what was published about it."""
+
+    event: E_co
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another process has the work in hand, or had, until its lease runs out."""
+
+
+class Executions(Protocol):
+    """Which executions are planned; each exactly once."""
+
+    async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
+        """Take the planning of an execution, or say why not."""
+        ...
+
+    def kept(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        """Keep the claim alive while the body runs."""
+        ...
+
+    async def settle(self, claim: Claim, event: ExecutionPlanned, at: datetime) -> bool:
+        """Record the outcome; False when somebody else took the execution over."""
+        ...
+
+    async def published(self, execution_id: str, at: datetime) -> None:
+        """Record that everything the outcome asks for was published."""
+        ...
+
+
+class Units(Protocol):
+    """Which units are rendered; each settles exactly once."""
+
+    async def claim(self, unit_id: str, execution_id: str) -> Claim | Settled[SettledUnit] | Busy:
+        """Take a unit, or say why not."""
+        ...
+
+    def kept(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        """Keep the claim alive while the body runs."""
+        ...
+
+    async def settle(self, claim: Claim, event: SettledUnit, at: datetime) -> bool:
+        """Record the outcome; False when somebody else took the unit over."""
+        ...
+
+    async def give_back(self, claim: Claim, reason: Reason) -> None:
+        """Record a failed attempt and let the next one begin."""
+        ...
+
+
+class Configuration(Protocol):
+    """The configuration as it is at this moment."""
+
+    async def setup(self, task_id: str) -> TaskSetup:
+        """Return the task's head and current version."""
+        ...
+
+    async def catalog(self, task: TaskVersion) -> Catalog:
+        """Return everything the version refers to that exists."""
+        ...
+
+
+class Questions(Protocol):
+    """Asks Qlik what planning has to know."""
+
+    async def answers(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
+        """Return an answer to every question. Raises Transient when a site cannot be asked now."""
+        ...
+
+
+class Plans(Protocol):
+    """Plans in the object store."""
+
+    async def put(self, plan: ExecutionPlan) -> ObjectRef:
+        """Store a plan under its content and return where."""
+        ...
+
+    async def get(self, ref: ObjectRef) -> ExecutionPlan:
+        """Return a plan, verified. Raises Permanent when it is damaged or gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Qlik gave for a unit: values, tables and pictures by name, and under which selections."""
+
+    selections: tuple[Selection, ...]
+    reloaded_at: datetime | None
+    values: Mapping[str, Cell] = field(default_factory=dict)
+    tables: Mapping[str, TableData] = field(default_factory=dict)
+    images: Mapping[str, bytes | ChartSpec] = field(default_factory=dict)
+    warnings: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A condition of the unit is not met under its selections."""
+
+    reason: Reason
+
+
+class DataReader(Protocol):
+    """Reads the data of a unit."""
+
+    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+        """Return the data under the unit's selections, proved by Qlik, from one state of the app.
+
+        Raises Permanent when Qlik refuses or the selections cannot be proved, Transient when it is out of
+        order for now.
+        """
+        ...
+
+
+class Files(Protocol):
+    """Templates in, artifacts out."""
+
+    async def template(self, ref: ObjectRef) -> bytes:
+        """Return a template, verified. Raises Permanent when it is damaged or gone."""
+        ...
+
+    async def keep(self, key: str, content: bytes, content_type: str) -> ObjectRef:
+        """Store a finished file and return where."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """A template, its data and the format asked for; picklable, nothing alive."""
+
+    kind: TemplateKind
+    template: bytes
+    template_sha256: str
+    data: RenderData
+    output: OutputFormat
+
+
+class Renderer(Protocol):
+    """Turns data into a file."""
+
+    async def render(self, job: RenderJob) -> Rendered:
+        """Return the file. Raises Permanent for a bad template or a limit that was hit."""
+        ...

@@ -1,0 +1,117 @@
+"""Plan an execution and ask for its reports."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from contracts.base import ObjectRef
+from contracts.events import ExecutionPlanned
+from contracts.plan import ExecutionPlan
+from generator.domain.admission import Admitted, Fail, admit, deadline, late
+from generator.domain.outcomes import not_planned, planned, requests
+from generator.domain.planning import Sources, plan
+from generator.domain.request import Firing, Limits, prepare, questions
+from generator.ports import Busy, Claim, Configuration, Executions, Plans, Questions, Settled
+from runtime.bus import Publisher
+from runtime.clock import Clock
+from runtime.errors import Permanent, Transient
+from runtime.telemetry import execution_span
+
+log = structlog.get_logger(__name__)
+
+# So many unconfirmed events at a time: enough for the producer to batch, few enough to bound memory.
+_BATCH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanExecution:
+    """Claims an execution, plans it once, and publishes the outcome as often as it is asked."""
+
+    executions: Executions
+    configuration: Configuration
+    qlik: Questions
+    plans: Plans
+    publisher: Publisher
+    clock: Clock
+    limits: Limits
+    budget: timedelta
+    """How long one attempt may take; it has to end well before Kafka takes the consumer for dead."""
+
+    async def __call__(self, firing: Firing) -> None:
+        """Plan the execution, unless it is planned, and publish what came of it.
+
+        Raises Transient when it has to be tried again: nothing is lost by that, and nothing is planned twice.
+        """
+        with execution_span("plan", firing.execution_id, task_id=firing.task_id):
+            found = await self.executions.claim(firing)
+            if isinstance(found, Busy):
+                raise Transient(f"execution {firing.execution_id} is being planned by another process")
+            settled = found if isinstance(found, Settled) else await self._settle(firing, found)
+            await self._publish(settled.event, settled.at)
+            await self.executions.published(firing.execution_id, self.clock.now())
+
+    async def _settle(self, firing: Firing, claim: Claim) -> Settled[ExecutionPlanned]:
+        # The first sight counts for the deadline: a message that comes again must not move it.
+        firing = Firing(firing.execution_id, firing.task_id, firing.trigger, claim.first_seen)
+        async with self.executions.kept(claim):
+            event = await self._decide(firing)
+            at = self.clock.now()
+            if not await self.executions.settle(claim, event, at):
+                raise Transient(f"the planning of execution {firing.execution_id} was taken over")
+        log.info(
+            "execution planned",
+            execution_id=firing.execution_id,
+            disposition=event.disposition.value,
+            reason=event.reason.code if event.reason else None,
+            units=event.unit_count,
+            deliveries=event.delivery_count,
+        )
+        return Settled(event, at)
+
+    async def _decide(self, firing: Firing) -> ExecutionPlanned:
+        setup = await self.configuration.setup(firing.task_id)
+        deadline_at = deadline(firing, setup, self.limits)
+        admission = admit(firing, setup, now=self.clock.now(), deadline_at=deadline_at)
+        if isinstance(admission, Admitted):
+            made = await self._planned_in_time(firing, admission, deadline_at)
+            if not isinstance(made, Fail):
+                return planned(*made)
+            admission = made
+        return not_planned(firing, setup, admission, deadline_at)
+
+    async def _planned_in_time(
+        self, firing: Firing, admission: Admitted, deadline_at: datetime
+    ) -> tuple[ExecutionPlan, ObjectRef] | Fail:
+        left = min(self.budget, deadline_at - self.clock.now())
+        try:
+            async with asyncio.timeout(left.total_seconds()):
+                return await self._plan(firing, admission, deadline_at)
+        except Permanent as error:
+            return Fail(error.reason)
+        except (Transient, TimeoutError) as error:
+            if self.clock.now() >= deadline_at:
+                detail = str(error) or f"planning took longer than {left}"
+                return Fail(late(deadline_at, detail))
+            if isinstance(error, TimeoutError):
+                raise Transient(f"planning took longer than {self.budget}") from error
+            raise
+
+    async def _plan(
+        self, firing: Firing, admission: Admitted, deadline_at: datetime
+    ) -> tuple[ExecutionPlan, ObjectRef] | Fail:
+        catalog = await self.configuration.catalog(admission.task)
+        request = prepare(admission.task, catalog)
+        answers = await self.qlik.answers(questions(request))
+        sources = Sources(firing, admission.task, catalog, self.clock.now(), deadline_at)
+        made = plan(sources, request, answers, self.limits)
+        return made if isinstance(made, Fail) else (made, await self.plans.put(made))
+
+    async def _publish(self, event: ExecutionPlanned, at: datetime) -> None:
+        await self.publisher.publish(event, occurred_at=at)
+        if event.plan is None:
+            return
+        wanted = list(requests(await self.plans.get(event.plan), event.plan))
+        for start in range(0, len(wanted), _BATCH):
+            await self.publisher.publish_all(wanted[start : start + _BATCH], occurred_at=at)

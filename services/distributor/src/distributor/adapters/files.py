@@ -1,0 +1,68 @@
+"""Plans, artifacts and Hub files in the object store."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from contracts.base import Artifact, ObjectRef
+from contracts.plan import ExecutionPlan
+from runtime.errors import Permanent, Transient
+from runtime.objects import ObjectStore
+
+_MAX_PLAN_BYTES = 256 * 1024 * 1024
+
+
+class StoredPlans:
+    """Plans of executions, by claim check."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        """Take the internal bucket."""
+        self._objects = objects
+
+    async def load(self, ref: ObjectRef) -> ExecutionPlan:
+        """Return the plan. Raises Permanent when it is missing, damaged or no plan; Transient otherwise."""
+        body = await self._objects.get(ref, max_bytes=_MAX_PLAN_BYTES)
+        try:
+            return ExecutionPlan.model_validate_json(body)
+        except ValidationError as error:
+            raise Permanent(
+                "plan-unreadable",
+                f"the object {ref.key} is no plan this version can read ({error.error_count()} faults)",
+                "run generator and distributor in the same version, then replay the dead letter",
+            ) from error
+
+
+class StoredFiles:
+    """Artifacts, and the copies of them that the Hub shows."""
+
+    def __init__(self, objects: ObjectStore, *, max_bytes: int) -> None:
+        """Take the internal bucket and the largest artifact that is delivered."""
+        self._objects = objects
+        self._max_bytes = max_bytes
+
+    async def read(self, artifact: Artifact) -> bytes:
+        """Return the bytes, verified against size and checksum."""
+        return await self._objects.get(artifact, max_bytes=self._max_bytes)
+
+    async def save(self, artifact: Artifact, to: Path) -> None:
+        """Write the bytes to a new file, verified against size and checksum."""
+        await self._objects.fetch(artifact, to, max_bytes=self._max_bytes)
+
+    async def publish(self, artifact: Artifact, key: str) -> Artifact:
+        """Copy an artifact to a key of the Hub, verified; return where it lies now. May be repeated."""
+        if not _same(await self._objects.head(key), artifact):
+            await self._objects.copy(artifact, key)
+            found = await self._objects.head(key)
+            if found is None:
+                raise Transient(f"the copy at {key} is not visible yet")
+            if not _same(found, artifact):
+                raise Permanent(
+                    "artifact-damaged",
+                    f"The artifact {artifact.key} is not what was made: size or SHA-256 differ.",
+                    "Run the task again; check the object store for damage.",
+                )
+        return artifact.model_copy(update={"key": key})
+
+
+def _same(found: ObjectRef | None, artifact: Artifact) -> bool:
+    return found is not None and (found.size, found.sha256) == (artifact.size, artifact.sha256)

@@ -80,14 +80,14 @@ class ConfigurationReader:
         """Return a task as it was configured in a version."""
         return await self._one(TASK_VERSIONS, TaskVersion, task_version_key(task_id, version))
 
-    async def enabled_tasks_with_triggers(self) -> AsyncIterator[tuple[TaskHead, TaskVersion]]:
-        """Yield every enabled task that has a trigger, in its current version, by id.
+    async def tasks_with_triggers(self) -> AsyncIterator[tuple[TaskHead, TaskVersion]]:
+        """Yield every task that has a trigger, enabled or not, in its current version, by id.
 
         A task whose documents do not fit is logged and left out; it must not stop the others.
         """
         batch: list[TaskHead] = []
         with store_errors():
-            async for document in self._store.db[TASKS].find({"enabled": True}).sort("_id"):
+            async for document in self._store.db[TASKS].find().sort("_id"):
                 head = _lenient(TaskHead, document)
                 if head is not None:
                     batch.append(head)

@@ -15,5 +15,5 @@ class StoredTasks:
 
     async def all(self) -> AsyncIterator[ConfiguredTask]:
         """Yield every task with its current version. Raises Transient."""
-        async for head, version in self._reader.tasks():
+        async for head, version in self._reader.tasks_with_triggers():
             yield ConfiguredTask(enabled=head.enabled, version=version)

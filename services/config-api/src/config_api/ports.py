@@ -55,14 +55,14 @@ class RunStore(Protocol):
 
 
 class Files(Protocol):
-    """The object store."""
+    """The object store (runtime.objects)."""
 
-    async def put(self, key: str, data: bytes, content_type: str) -> ObjectRef:
+    async def put(self, key: str, data: bytes, *, content_type: str) -> ObjectRef:
         """Store bytes and return how to know them again."""
         ...
 
-    async def get(self, ref: ObjectRef) -> bytes:
-        """Return the bytes a reference stands for. Raises Permanent when they are gone or not the same."""
+    def stream(self, ref: ObjectRef) -> AsyncIterator[bytes]:
+        """Yield the bytes a reference stands for. Raises Permanent when they are gone or not the same."""
         ...
 
 

@@ -189,7 +189,7 @@ def merged_secrets(draft: Draft, before: Stored | None) -> tuple[dict[str, str],
     for path, value in draft.secrets.items():
         if value is None:
             kept.pop(path, None)
-        elif value != MASK:
+        elif set(value) != set(MASK):
             fresh[path] = value
         elif path not in kept:
             raise InvalidError(

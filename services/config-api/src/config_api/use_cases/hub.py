@@ -1,5 +1,7 @@
 """The Hub: every person's own files, and nobody else's."""
 
+from collections.abc import AsyncIterator
+
 from config_api.domain.errors import NotFoundError
 from config_api.domain.hub import HubFile, shown
 from config_api.domain.rights import Actor, Right, demand
@@ -22,11 +24,11 @@ class Hub:
             return []
         return shown(await self._views.hub_files(actor.recipient_id), actor.recipient_id)
 
-    async def download(self, file_id: str, actor: Actor) -> tuple[Artifact, bytes]:
+    async def download(self, file_id: str, actor: Actor) -> tuple[Artifact, AsyncIterator[bytes]]:
         """Return a file the actor sees. Raises NotFoundError for any other, whether it exists or not."""
         for versions in await self.files(actor):
             for file in versions:
                 if file.id == file_id:
                     artifact = Artifact.model_validate(file.artifact)
-                    return artifact, await self._files.get(artifact)
+                    return artifact, self._files.stream(artifact)
         raise NotFoundError("file", file_id)

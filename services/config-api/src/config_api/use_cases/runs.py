@@ -1,6 +1,6 @@
 """Run a task now, and look at what ran."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from config_api.domain.errors import InvalidError, NotFoundError, Problem
 from config_api.domain.kinds import TASK
@@ -78,18 +78,21 @@ class Runs:
         demand(actor, Right.STATUS)
         return await self._views.task_runs()
 
-    async def artifact(self, execution_id: str, unit_id: str, actor: Actor) -> tuple[Artifact, bytes]:
-        """Return a file an execution made."""
+    async def artifact(
+        self, execution_id: str, unit_id: str, actor: Actor
+    ) -> tuple[Artifact, AsyncIterator[bytes]]:
+        """Return a file an execution made, as a stream."""
         demand(actor, Right.STATUS)
         unit = await self._views.part(UNITS, unit_id)
         if unit is None or unit.get("execution_id") != execution_id or not unit.get("artifact"):
             raise NotFoundError("file", unit_id)
         artifact = Artifact.model_validate(unit["artifact"])
-        return artifact, await self._files.get(artifact)
+        return artifact, self._files.stream(artifact)
 
-    async def log(self, execution_id: str, actor: Actor) -> bytes:
-        """Return the log of an execution that is over."""
+    async def log(self, execution_id: str, actor: Actor) -> tuple[ObjectRef, AsyncIterator[bytes]]:
+        """Return the log of an execution that is over, as a stream."""
         document = await self.get(execution_id, actor)
         if not document.get("log"):
             raise NotFoundError("log of execution", execution_id)
-        return await self._files.get(ObjectRef.model_validate(document["log"]))
+        ref = ObjectRef.model_validate(document["log"])
+        return ref, self._files.stream(ref)

@@ -1,6 +1,7 @@
 """Upload templates: checked, stored under their own hash, and only then referred to."""
 
 import hashlib
+from collections.abc import AsyncIterator
 
 from config_api.domain.changes import Stored, Upload
 from config_api.domain.drafts import TemplateDraft
@@ -42,9 +43,7 @@ class Templates:
         upload = await self._upload(file_name, data)
         return await self._configuration.create(TEMPLATE, draft, actor, upload=upload)
 
-    async def replace(
-        self, key: str, draft: TemplateDraft, file_name: str, data: bytes, actor: Actor, *, expected: int
-    ) -> Stored:
+    async def replace(self, key: str, file_name: str, data: bytes, actor: Actor, *, expected: int) -> Stored:
         """Store a new version of a template's file. The kind stays what it is."""
         demand(actor, Right.CONFIGURATION)
         before = await self._configuration.get(TEMPLATE, key, actor)
@@ -57,13 +56,14 @@ class Templates:
                     "upload it as a new template",
                 )
             )
+        draft = TemplateDraft(name=before.document["name"], tags=before.document["tags"])
         return await self._configuration.change(TEMPLATE, key, draft, actor, expected=expected, upload=upload)
 
-    async def download(self, key: str, actor: Actor) -> tuple[str, ObjectRef, bytes]:
-        """Return file name, reference and bytes of a template."""
+    async def download(self, key: str, actor: Actor) -> tuple[str, ObjectRef, AsyncIterator[bytes]]:
+        """Return file name, reference and content of a template."""
         stored = await self._configuration.get(TEMPLATE, key, actor)
         template = Template.model_validate(stored.document)
-        return f"{template.name}.{template.kind.value}", template.file, await self._files.get(template.file)
+        return f"{template.name}.{template.kind.value}", template.file, self._files.stream(template.file)
 
     async def _upload(self, file_name: str, data: bytes) -> Upload:
         if len(data) > self.max_bytes:
@@ -80,4 +80,4 @@ class Templates:
         if problems:
             raise InvalidError(*problems)
         key = f"templates/{hashlib.sha256(data).hexdigest()}"
-        return Upload(kind, await self._files.put(key, data, CONTENT_TYPES[kind]))
+        return Upload(kind, await self._files.put(key, data, content_type=CONTENT_TYPES[kind]))

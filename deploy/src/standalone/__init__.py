@@ -1,1 +1,1 @@
-"""standalone"""
+"""Standalone mode: real servers as child processes on loopback, and the services beside them."""

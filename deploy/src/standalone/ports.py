@@ -1,0 +1,77 @@
+"""Loopback ports: find a free one, and say who has one that is not free."""
+
+import contextlib
+import random
+import socket
+from pathlib import Path
+
+from standalone.errors import PortTaken
+
+HOST = "127.0.0.1"
+
+# Below the range from which Linux takes ports for outgoing connections (32768 up): a server that is killed
+# and started again on its port must not find that port lent to somebody's client in between.
+_FIRST, _LAST = 20_000, 32_000
+_LISTEN = "0A"  # the state column of /proc/net/tcp
+
+_handed_out: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 nobody listens on, never the same one twice in this process.
+
+    Raises `PortTaken` when a few hundred tries found none.
+    """
+    pick = random.SystemRandom()
+    for _ in range(300):
+        port = pick.randrange(_FIRST, _LAST)
+        if port not in _handed_out and is_free(port):
+            _handed_out.add(port)
+            return port
+    raise PortTaken(f"found no free port between {_FIRST} and {_LAST}: stop some servers")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def require_free(port: int, *, who: str, how_to_choose: str) -> None:
+    """Raise `PortTaken` unless the port is free: which one, who has it, how to choose another."""
+    if is_free(port):
+        return
+    owner = owner_of(port)
+    by = f"by {owner}" if owner else "by a process that cannot be seen from here"
+    raise PortTaken(
+        f"{who} wants port {port} of {HOST}, which is taken {by}. Choose another: {how_to_choose}"
+    )
+
+
+def owner_of(port: int) -> str | None:
+    """`name (pid N)` of the process that listens on the port, or None: not Linux, or not ours to look at."""
+    inodes = _listening_inodes(port)
+    if not inodes:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for descriptor in (process / "fd").iterdir():
+                if str(descriptor.readlink()) in inodes:
+                    return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    found.add(f"socket:[{fields[9]}]")
+    return found

@@ -1,0 +1,3 @@
+"""Fixtures for everybody; they live in `tests/support`."""
+
+pytest_plugins = ["support.servers"]

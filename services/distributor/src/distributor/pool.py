@@ -77,6 +77,10 @@ class Pool:
         except Transient as error:
             log.warning("cannot claim", channel=self._channel, error=clipped(str(error)))
             return False
+        except Exception:
+            # A row this version cannot read waits for its lease to run out; the others go on.
+            log.exception("cannot claim", channel=self._channel)
+            return False
         if claim is None:
             return False
         self._circuits.begin(claim.row.target_key)

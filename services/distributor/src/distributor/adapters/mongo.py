@@ -33,16 +33,18 @@ _RESTING = (State.WAITING.value, State.READY.value)
 class Deliveries:
     """Both collections, as the ports of the use cases. Raises Transient when MongoDB does not answer."""
 
-    def __init__(
-        self, store: Store, *, clock: Clock, lease_for: timedelta, settled: Callable[[], None] = lambda: None
-    ) -> None:
-        """Take the store, the length of leases, and whom to tell that an event waits for the relay."""
+    def __init__(self, store: Store, *, clock: Clock, lease_for: timedelta) -> None:
+        """Take the store, the time, and the length of leases."""
         self._rows = store.collection(DELIVERIES)
         self._units = store.collection(UNITS)
         self._ledger = Ledger(self._rows)
         self._clock = clock
         self._lease_for = lease_for
-        self._settled = settled
+        self._settled: Callable[[], None] = _nobody
+
+    def on_settled(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called whenever an event waits for the relay, which would find it a little later."""
+        self._settled = tell
 
     async def ensure_indexes(self) -> None:
         """Create what claims, fan-in, sweeps and the relay read by."""
@@ -72,11 +74,11 @@ class Deliveries:
             new += await self._ledger.add([_document(row) for row in rows[start : start + _BATCH]])
         return new
 
-    @store_errors()
     async def record(self, unit: SettledUnit) -> None:
         """Keep the outcome of a unit; the first one stays."""
-        document = unit.model_dump(mode="json", exclude={"id"})
-        await self._units.update_one({"_id": unit.id}, {"$setOnInsert": document}, upsert=True)
+        with store_errors():
+            document = unit.model_dump(mode="json", exclude={"id"})
+            await self._units.update_one({"_id": unit.id}, {"$setOnInsert": document}, upsert=True)
 
     async def outcomes(
         self, execution_id: str, units: Collection[str] | None = None
@@ -91,18 +93,18 @@ class Deliveries:
                 async for found in self._units.find(which)
             }
 
-    @store_errors()
     async def strike(self, execution_id: str, units: Collection[str]) -> None:
         """Take units off what the rows of an execution wait for."""
-        settled = list(units)
-        await self._rows.update_many(
-            {
-                "execution_id": execution_id,
-                "state": State.WAITING.value,
-                "pending_units": {"$in": settled},
-            },
-            {"$pull": {"pending_units": {"$in": settled}}},
-        )
+        with store_errors():
+            settled = list(units)
+            await self._rows.update_many(
+                {
+                    "execution_id": execution_id,
+                    "state": State.WAITING.value,
+                    "pending_units": {"$in": settled},
+                },
+                {"$pull": {"pending_units": {"$in": settled}}},
+            )
 
     async def complete(self, execution_id: str | None) -> AsyncIterator[Row]:
         """Yield waiting rows that wait for nothing any more, of one execution or of all."""
@@ -113,33 +115,33 @@ class Deliveries:
             async for found in self._rows.find(which):
                 yield _row(found)
 
-    @store_errors()
     async def make_ready(self, row_id: str, now: datetime) -> bool:
         """Move a waiting row to ready. Return False when it was no longer waiting."""
-        result = await self._rows.update_one(
-            {"_id": row_id, "state": State.WAITING.value, "pending_units": []},
-            {"$set": {"state": State.READY.value, "next_attempt_at": now, "ready_at": now}},
-        )
-        return result.modified_count == 1
+        with store_errors():
+            result = await self._rows.update_one(
+                {"_id": row_id, "state": State.WAITING.value, "pending_units": []},
+                {"$set": {"state": State.READY.value, "next_attempt_at": now, "ready_at": now}},
+            )
+            return result.modified_count == 1
 
-    @store_errors()
     async def close(self, row_id: str, *, decision: Settle, now: datetime) -> bool:
         """Settle a row that nobody works on, with its event; False when somebody does, or it is settled."""
-        result = await self._rows.update_one(
-            {"_id": row_id, **_unattended(now)},
-            {
-                "$set": {
-                    "state": decision.state.value,
-                    "settled_at": now,
-                    "lease_token": None,
-                    "lease_until": None,
+        with store_errors():
+            result = await self._rows.update_one(
+                {"_id": row_id, **_unattended(now)},
+                {
+                    "$set": {
+                        "state": decision.state.value,
+                        "settled_at": now,
+                        "lease_token": None,
+                        "lease_until": None,
+                    },
+                    "$push": {"outbox": _entry(decision.event, now)},
                 },
-                "$push": {"outbox": _entry(decision.event, now)},
-            },
-        )
-        if result.modified_count:
-            self._settled()
-        return result.modified_count == 1
+            )
+            if result.modified_count:
+                self._settled()
+            return result.modified_count == 1
 
     # Rows that are worked on
 
@@ -213,6 +215,10 @@ class Deliveries:
                 sort=[("next_attempt_at", ASCENDING)],
             )
         return 0.0 if found is None else (now - found["next_attempt_at"]).total_seconds()
+
+
+def _nobody() -> None:
+    """Tell nobody."""
 
 
 def _unattended(now: datetime) -> dict[str, Any]:

@@ -4,8 +4,8 @@ Who gets it is decided in `addressing` and nowhere else: in test mode that is th
 envelope as in the headers. `guard` looks at the finished result once more, right before it leaves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 
@@ -27,6 +27,7 @@ class Sender:
     """From whom mails come, and how large they may be."""
 
     address: str
+    message_id_domain: str
     name: str = ""
     subject_prefix: str = ""
     max_bytes: int = 25 * 1024 * 1024
@@ -53,17 +54,16 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A finished mail."""
+    """A finished mail, and what is to be told of it once it is accepted."""
 
     message_id: str
-    sender: str
-    sender_name: str
+    sender: Sender
     addressing: Addressing
-    text: str
-    html: str | None
-    attachments: tuple[Attachment, ...]
     date: datetime
-    headers: tuple[tuple[str, str], ...] = ()
+    text: str
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[DeliveredFile, ...] = ()
     detail: str = ""
 
@@ -78,26 +78,24 @@ def addressing(mail: PlannedMail, *, test_address: str | None, prefix: str = "")
     """Return who gets the mail: with a test address nobody else, and the subject names who would have."""
     subject = " ".join(f"{prefix} {mail.subject}".split())
     if test_address is not None:
-        return Addressing(
-            to=(test_address,), cc=(), subject=f"{mail.to}: {subject}", envelope=(test_address,)
-        )
+        marked = f"[{mail.to}] {subject}"
+        return Addressing(to=(test_address,), cc=(), subject=marked, envelope=(test_address,))
     return Addressing(
         to=(mail.to,), cc=mail.cc, subject=subject, envelope=_distinct((mail.to, *mail.cc, *mail.bcc))
     )
 
 
-def guard(test_address: str | None, *, envelope: Sequence[str], headers: Iterable[tuple[str, str]]) -> None:
+def guard(own: Collection[str], *, envelope: Sequence[str], headers: Iterable[tuple[str, str]]) -> None:
     """Raise TestModeBreachError when a mail in test mode names anybody but the test address.
 
-    `headers` are the fields of the message as it will be sent; those that carry recipients are looked at.
+    `own` are the spellings of the test address, `headers` the fields of the message as it will be sent; those
+    that carry recipients are looked at.
     """
-    if test_address is None:
-        return
-    strangers = [address for address in envelope if address != test_address]
+    strangers = [address for address in envelope if address not in own]
     named = [
         name
         for name, value in headers
-        if name.lower() in _RECIPIENT_FIELDS and not (name.lower() == "to" and value.strip() == test_address)
+        if name.lower() in _RECIPIENT_FIELDS and not (name.lower() == "to" and value.strip() in own)
     ]
     if strangers or named or not envelope:
         raise TestModeBreachError(
@@ -120,9 +118,8 @@ _RECIPIENT_FIELDS = frozenset(
 )
 
 
-def message_id(delivery_id: str, sender: str) -> str:
+def message_id(delivery_id: str, domain: str) -> str:
     """Return the Message-ID of a delivery: the same at every attempt, so that a copy can be recognised."""
-    domain = sender.rpartition("@")[2] or "localhost"
     return f"<{delivery_id}@{domain}>"
 
 
@@ -160,21 +157,21 @@ def compose(
         DeliveredFile(unit_id=unit, artifact=artifacts[unit], path="(in the body)") for unit in embedded
     ]
     missing = missing_units(row, outcomes)
+    who = addressing(mail, test_address=row.test_address, prefix=sender.subject_prefix)
     return Letter(
-        message_id=message_id(row.id, sender.address),
-        sender=sender.address,
-        sender_name=sender.name,
-        addressing=addressing(mail, test_address=row.test_address, prefix=sender.subject_prefix),
+        message_id=message_id(row.id, sender.message_id_domain),
+        sender=sender,
+        addressing=who,
+        date=date,
         text=_text(row, mail, attachments, embedded=bool(embedded), missing=missing),
         html=_html(mail, [contents[unit] for unit in embedded], missing),
         attachments=tuple(attachments),
-        date=date,
-        headers=(
+        headers={
             # RFC 3834: keeps out-of-office replies from coming back.
-            ("Auto-Submitted", "auto-generated"),
-            ("X-Broadsheet-Execution", row.execution_id),
-            ("X-Broadsheet-Delivery", row.id),
-        ),
+            "Auto-Submitted": "auto-generated",
+            "X-Broadsheet-Execution": row.execution_id,
+            "X-Broadsheet-Delivery": row.id,
+        },
         files=tuple(files),
         detail=f"{len(missing)} of {len(row.planned.units)} files were not made" if missing else "",
     )

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from unicodedata import category
 
 from contracts.base import Reason
 
 _MAX_PATH = 1024
 _MAX_PART_BYTES = 255
+# Control characters, line and paragraph separators, halves of surrogate pairs.
+_UNFIT = frozenset(("Cc", "Zl", "Zp", "Cs"))
 
 
 class PathRefusedError(ValueError):
@@ -46,7 +49,7 @@ def _numbered(name: str, number: int) -> str:
 
 def flat_name(name: str) -> str:
     """Return a name that is one path part and no header trouble: for attachments and archive members."""
-    cleaned = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 or c == "\x7f" else c for c in name)  # noqa: PLR2004
+    cleaned = "".join("_" if c in '/\\:*?"<>|' or category(c) in _UNFIT else c for c in name)
     return cleaned.strip(" .") or "file"
 
 
@@ -55,7 +58,7 @@ def relative_parts(path: str) -> tuple[str, ...]:
     shown = path[:200]
     if not path or len(path) > _MAX_PATH:
         raise PathRefusedError(f"the path {shown!r} is empty or longer than {_MAX_PATH} characters")
-    if any(ord(c) < 32 or c in "\\\x7f" for c in path):  # noqa: PLR2004 - below the space are control characters
+    if any(c == "\\" or category(c) in _UNFIT for c in path):
         raise PathRefusedError(f"the path {shown!r} contains a backslash or a control character")
     if path.startswith("/") or PurePosixPath(path).is_absolute():
         raise PathRefusedError(f"the path {shown!r} is absolute; storage paths are relative")

@@ -1,5 +1,7 @@
 """What no event and no worker finishes: rows past their time, and rows left behind while transmitting."""
 
+from datetime import timedelta
+
 from distributor.domain.results import Settle, after_uncertain, overdue
 from distributor.domain.rows import State
 from distributor.ports import AttemptNote, ClaimedRows, StrayRows, WaitingRows
@@ -18,16 +20,18 @@ async def give_up_overdue(*, rows: WaitingRows, strays: StrayRows, clock: Clock)
     return count
 
 
-async def resolve_abandoned(*, rows: ClaimedRows, strays: StrayRows, clock: Clock) -> int:
+async def resolve_abandoned(
+    *, rows: ClaimedRows, strays: StrayRows, clock: Clock, grace: timedelta = timedelta(0)
+) -> int:
     """Settle as unknown, or send again where the task allows it, every mail that was left behind.
 
     Between the mark in the ledger and the answer of the mail server a worker died or lost its lease. Whether
-    the server took the mail cannot be found out from here. A worker that comes back after all and writes
-    its answer first wins; the ledger lets only one of the two write.
+    the server took the mail cannot be found out from here. A worker that was only cut off from the store
+    gets `grace` after the end of its lease to write its answer; the ledger lets only one of the two write.
     """
     count = 0
     now = clock.now()
-    async for claim in strays.abandoned(now):
+    async for claim in strays.abandoned(now - grace):
         note = AttemptNote(claim.attempt, now, now, "unknown", _ABANDONED)
         decision = after_uncertain(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
         if isinstance(decision, Settle):

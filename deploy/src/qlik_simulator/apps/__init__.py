@@ -1,0 +1,1 @@
+"""Apps: what they are made of, and where their data comes from."""

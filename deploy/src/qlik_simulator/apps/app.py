@@ -1,0 +1,74 @@
+"""An app of the simulated site: its data, its objects and master items, and when it was loaded."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from qlik_simulator.domain.model import DataModel
+
+Json = dict[str, Any]
+
+
+@dataclass
+class GenericObject:
+    """A generic object: its properties, and the ids of its children."""
+
+    properties: Json
+    children: list[str] = field(default_factory=list)
+    parent: str | None = None
+    is_session: bool = False
+    soft_patched: Json | None = None  # the properties with soft patches applied
+
+    @property
+    def id(self) -> str:
+        """The id of the object."""
+        return str(self.properties["qInfo"]["qId"])
+
+    @property
+    def type(self) -> str:
+        """The type of the object, such as ``sheet`` or ``barchart``."""
+        return str(self.properties["qInfo"].get("qType", ""))
+
+    @property
+    def effective(self) -> Json:
+        """The properties that the layout is made of."""
+        return self.properties if self.soft_patched is None else self.soft_patched
+
+
+@dataclass
+class Variable:
+    """A variable of the script or of the app."""
+
+    id: str
+    name: str
+    definition: str
+    comment: str = ""
+    is_script_created: bool = True
+
+
+@dataclass
+class App:
+    """An app of the site. A reload replaces ``model`` and ``last_reload_time``; the rest stays."""
+
+    id: str
+    name: str
+    model: DataModel
+    last_reload_time: datetime
+    owner: str = "INTERNAL\\sa_repository"
+    description: str = ""
+    stream: str = "Everyone"
+    objects: dict[str, GenericObject] = field(default_factory=dict)
+    dimensions: dict[str, Json] = field(default_factory=dict)
+    measures: dict[str, Json] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    bookmarks: dict[str, Json] = field(default_factory=dict)
+    access: frozenset[str] | None = None  # users who may open it; None means everybody
+
+
+def add_tree(objects: dict[str, GenericObject], tree: Json, parent: str | None = None) -> None:
+    """Add an object and its children, given as ``{"qProperty": .., "qChildren": [..]}``."""
+    made = GenericObject(tree["qProperty"], parent=parent)
+    objects[made.id] = made
+    for child in tree.get("qChildren", []):
+        made.children.append(str(child["qProperty"]["qInfo"]["qId"]))
+        add_tree(objects, child, parent=made.id)

@@ -1,0 +1,1 @@
+"""The associative model, its expressions and its cubes: pure, without clock, sockets or files."""

@@ -1,0 +1,241 @@
+"""Layout of straight cubes and list objects: pages of cells in the form the engine sends them.
+
+Members that are false or empty are left out, as recorded from a real engine.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from qlik_simulator.domain.cube import Cube, Dimension
+from qlik_simulator.domain.cube_definition import MeasureDefinition
+from qlik_simulator.domain.errors import Code, QixError
+from qlik_simulator.domain.evaluate import Column
+from qlik_simulator.domain.fields import NULL, Field
+from qlik_simulator.domain.formats import GENERAL, NumberFormat, wire_format
+from qlik_simulator.domain.selections import state_counts
+
+MOST_CELLS: Final = 10_000  # per call, over all of its pages
+Json = dict[str, Any]
+
+
+def wire_number(number: float) -> float | int | str:
+    """A number as the engine writes it: integers without a fraction, and texts for what JSON has no number for."""
+    if np.isnan(number):
+        return "NaN"
+    if np.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return int(number) if number == int(number) and abs(number) < 2**53 else float(number)
+
+
+def check_pages(pages: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a call that asks for more than 10,000 cells over all of its pages together (7009)."""
+    asked = sum(max(int(page.get("qWidth", 0)), 0) * max(int(page.get("qHeight", 0)), 0) for page in pages)
+    if asked > MOST_CELLS:
+        raise QixError(Code.PAGES_TOO_LARGE, f"{asked} cells asked for, at most {MOST_CELLS}")
+
+
+def bounds(page: Mapping[str, Any], width: int, height: int) -> tuple[int, int, int, int]:
+    """What of a page lies inside: left, top, width, height."""
+    left = min(max(int(page.get("qLeft", 0)), 0), width)
+    top = min(max(int(page.get("qTop", 0)), 0), height)
+    return (
+        left,
+        top,
+        max(min(int(page.get("qWidth", 0)), width - left), 0),
+        max(min(int(page.get("qHeight", 0)), height - top), 0),
+    )
+
+
+def area(left: int, top: int, width: int, height: int) -> Json:
+    """A ``Rect``."""
+    return {"qLeft": left, "qTop": top, "qWidth": width, "qHeight": height}
+
+
+def element_cell(of: Field, code: int, state: str) -> Json:
+    """The cell of one element of a field."""
+    return {
+        "qText": of.texts[code],
+        "qNum": wire_number(float(of.numbers[code])),
+        "qElemNumber": code,
+        "qState": state,
+    }
+
+
+def dimension_cell(dimension: Dimension, code: int) -> Json:
+    """The cell of a dimension value; a missing one has element number -2 and the text ``-``."""
+    if code >= dimension.field.size:
+        return {"qText": "-", "qNum": "NaN", "qElemNumber": NULL, "qState": "L", "qIsNull": True}
+    return element_cell(dimension.field, code, dimension.states[code])
+
+
+def measure_cell(column: Column, row: int, shown: NumberFormat) -> Json:
+    """The cell of a measure; its state is always L."""
+    text = column.text(row, shown)
+    if text is None:
+        return {"qText": "-", "qNum": "NaN", "qElemNumber": 0, "qState": "L", "qIsNull": True}
+    return {"qText": text, "qNum": wire_number(float(column.numbers[row])), "qElemNumber": 0, "qState": "L"}
+
+
+def straight_page(cube: Cube, page: Mapping[str, Any]) -> Json:
+    """One ``NxDataPage`` of a straight cube."""
+    left, top, width, height = bounds(page, cube.definition.width, cube.rows)
+    matrix = [_row(cube, row, range(left, left + width)) for row in range(top, top + height)]
+    return {
+        "qMatrix": matrix,
+        "qTails": [{"qUp": 0, "qDown": 0}] * len(cube.dimensions),
+        "qArea": area(left, top, width, height),
+    }
+
+
+def _row(cube: Cube, row: int, columns: Iterable[int]) -> list[Json]:
+    cells = []
+    for column in columns:
+        if column < len(cube.dimensions):
+            cell = dimension_cell(cube.dimensions[column], int(cube.codes[column][row]))
+        else:
+            index = column - len(cube.dimensions)
+            cell = measure_cell(cube.measures[index], row, cube.definition.measures[index].shown)
+        if cube.attributes[column]:
+            cell["qAttrExps"] = {"qValues": [_simple(value, row) for value in cube.attributes[column]]}
+        cells.append(cell)
+    return cells
+
+
+def _simple(column: Column, row: int) -> Json:
+    text = column.text(row)
+    return {"qText": "-" if text is None else text, "qNum": wire_number(float(column.numbers[row]))}
+
+
+def total_cell(column: Column, shown: NumberFormat) -> Json:
+    """The cell of the grand total row."""
+    text = column.text(0, shown)
+    return {
+        "qText": "-" if text is None else text,
+        "qNum": wire_number(float(column.numbers[0])),
+        "qElemNumber": -1,
+        "qState": "X",
+        "qIsTotalCell": True,
+    }
+
+
+def _indicator(direction: int) -> str:
+    return {1: "A", -1: "D"}.get(direction, "N")
+
+
+def _least_and_most(numbers: Any) -> Json:
+    present = numbers[~np.isnan(numbers)]
+    if len(present) == 0:
+        return {"qMin": "NaN", "qMax": "NaN"}
+    return {"qMin": wire_number(float(present.min())), "qMax": wire_number(float(present.max()))}
+
+
+def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> Json:
+    """The ``NxDimensionInfo`` of a dimension."""
+    definition, of = dimension.definition, dimension.field
+    shown = wire_format(of.shown)
+    info: Json = {
+        "qFallbackTitle": definition.title,
+        "qApprMaxGlyphCount": max((len(text) for text in of.texts), default=0),
+        "qCardinal": of.size,
+        "qSortIndicator": _indicator(definition.sorting.direction * (-1 if definition.reverse else 1)),
+        "qGroupFallbackTitles": [definition.title],
+        "qGroupPos": 0,
+        "qStateCounts": state_counts(dimension.states),
+        "qTags": list(of.tags),
+        "qDimensionType": "N" if of.is_numeric else "D",
+        "qGrouping": definition.grouping,
+        "qNumFormat": shown.attributes(),
+        "qIsAutoFormat": True,
+        "qGroupFieldDefs": list(definition.all_sources) or [definition.source],
+        **_least_and_most(of.numbers),
+        "qAttrExprInfo": [
+            {"qFallbackTitle": attribute.label, **_least_and_most(column.numbers)}
+            for attribute, column in zip(definition.attributes, attributes, strict=False)
+        ],
+        "qAttrDimInfo": [],
+        "qCardinalities": {"qCardinal": of.size, "qHypercubeCardinal": of.size, "qAllValuesCardinal": -1},
+    }
+    if any(state in {"L", "XL"} for state in dimension.states):
+        info["qLocked"] = True
+    if definition.reverse:
+        info["qReverseSort"] = True
+    if of.is_numeric:
+        info["qContinuousAxes"] = True
+    if of.name.startswith("="):
+        info["qIsCalculated"] = True
+    if definition.library_id:
+        info["qLibraryId"] = definition.library_id
+    return info
+
+
+def measure_info(definition: MeasureDefinition, column: Column, attributes: Sequence[Column] = ()) -> Json:
+    """The ``NxMeasureInfo`` of a measure."""
+    shown = definition.shown if not definition.shown.is_auto else wire_format(column.shown)
+    info: Json = {
+        "qFallbackTitle": definition.title,
+        "qApprMaxGlyphCount": _longest(column, definition.shown),
+        "qCardinal": 0,
+        "qSortIndicator": _indicator(definition.sorting.direction * (-1 if definition.reverse else 1)),
+        "qNumFormat": shown.attributes(),
+        **_least_and_most(column.numbers),
+        "qAttrExprInfo": [
+            {"qFallbackTitle": attribute.label, **_least_and_most(values.numbers)}
+            for attribute, values in zip(definition.attributes, attributes, strict=False)
+        ],
+        "qAttrDimInfo": [],
+        "qTrendLines": [],
+    }
+    if definition.shown.is_auto:
+        info["qIsAutoFormat"] = True
+    if definition.reverse:
+        info["qReverseSort"] = True
+    if definition.library_id:
+        info["qLibraryId"] = definition.library_id
+    return info
+
+
+def _longest(column: Column, shown: NumberFormat) -> int:
+    """Length of the longest text, from the extremes only: exact enough for what is called approximate."""
+    present = column.numbers[~np.isnan(column.numbers)]
+    chosen = shown if shown != GENERAL else column.shown
+    return (
+        max((len(chosen.text(float(value))) for value in (present.min(), present.max())), default=0)
+        if len(present)
+        else 0
+    )
+
+
+def cube_layout(cube: Cube, pages: Sequence[Mapping[str, Any]]) -> Json:
+    """The members of a ``HyperCube`` that every mode has; ``pages`` are laid out for straight cubes only."""
+    definition = cube.definition
+    count = len(cube.dimensions)
+    layout: Json = {
+        "qSize": {"qcx": definition.width, "qcy": cube.rows},
+        "qDimensionInfo": [
+            dimension_info(dimension, cube.attributes[index])
+            for index, dimension in enumerate(cube.dimensions)
+        ],
+        "qMeasureInfo": [
+            measure_info(measure, column, cube.attributes[count + index])
+            for index, (measure, column) in enumerate(zip(definition.measures, cube.measures, strict=True))
+        ],
+        "qEffectiveInterColumnSortOrder": list(definition.sort_order),
+        "qGrandTotalRow": [
+            total_cell(column, measure.shown)
+            for measure, column in zip(definition.measures, cube.totals, strict=True)
+        ],
+        "qDataPages": [straight_page(cube, page) for page in pages] if definition.mode == "S" else [],
+        "qPivotDataPages": [],
+        "qStackedDataPages": [],
+        "qMode": definition.mode,
+        "qNoOfLeftDims": definition.left_dimensions,
+        "qTreeNodesOnDim": [],
+        "qColumnOrder": [],
+    }
+    if definition.title:
+        layout["qTitle"] = definition.title
+    if definition.state != "$":
+        layout["qStateName"] = definition.state
+    return layout

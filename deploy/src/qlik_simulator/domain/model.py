@@ -1,0 +1,80 @@
+"""The data model of one app: the fields of one wide table, shared by every session that has the app open."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import polars as pl
+
+from qlik_simulator.domain.fields import Field, Mask, field_of
+from qlik_simulator.domain.formats import NumberFormat
+
+T = TypeVar("T")
+_KEPT: Final = 64  # results per model: enough for the sheets of a test, small enough to forget about
+
+
+class DataModel:
+    """The fields of an app. Immutable to callers; it remembers what it calculated (thread-safe)."""
+
+    def __init__(self, fields: Mapping[str, Field], rows: int, table: str = "Data") -> None:
+        self.fields = dict(fields)
+        self.rows = rows
+        self.table = table
+        self._derived: dict[str, Field] = {}
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def field(self, name: str) -> Field | None:
+        """The field of that name, or None; a name in square brackets means the same field.
+
+        A calculated dimension is found by its expression once a cube has used it.
+        """
+        bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+        return self.fields.get(name) or self.fields.get(bare) or self._derived.get(name)
+
+    def derive(self, name: str, make: Callable[[], Field]) -> Field:
+        """The calculated dimension of that name, made when it is asked for the first time."""
+        found = self._derived.get(name)
+        if found is None:
+            found = self._derived.setdefault(name, make())
+        return found
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value kept under the key, made now when there is none."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]  # type: ignore[no-any-return]
+        value = make()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return value
+
+    def all_rows(self) -> Mask:
+        """A mask in which every row is possible."""
+        return np.ones(self.rows, dtype=np.bool_)
+
+    def column(self, name: str) -> pl.Series:
+        """A column of a calculation: ``c:<field>`` codes, ``n:<field>`` numbers, ``t:<field>`` texts."""
+        kind, _, field_name = name.partition(":")
+        field = self.fields[field_name]
+        match kind:
+            case "c":
+                return field.code_series
+            case "n":
+                return field.number_series
+            case _:
+                return field.text_series
+
+
+def model_of(
+    frame: pl.DataFrame, formats: Mapping[str, NumberFormat] | None = None, table: str = "Data"
+) -> DataModel:
+    """Build a model from one wide table."""
+    shown = formats or {}
+    fields = {name: field_of(frame[name], shown.get(name)) for name in frame.columns}
+    return DataModel(fields, frame.height, table)

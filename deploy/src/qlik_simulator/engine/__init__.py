@@ -1,0 +1,1 @@
+"""The QIX engine: sessions, handles, methods and layouts."""

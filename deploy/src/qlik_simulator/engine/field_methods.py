@@ -1,0 +1,273 @@
+"""Methods of Field and GenericVariable."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from qlik_simulator.apps.app import Variable
+from qlik_simulator.domain.errors import Code, ExpressionError, QixError
+from qlik_simulator.domain.evaluate import scalar
+from qlik_simulator.domain.fields import Field
+from qlik_simulator.domain.formats import general_text
+from qlik_simulator.domain.search import search
+from qlik_simulator.domain.selections import (
+    Outcome,
+    Selections,
+    choose,
+    clear,
+    element_states,
+    lock,
+    possible_elements,
+    possible_rows,
+)
+from qlik_simulator.engine.calls import Call, Method, method
+
+Json = dict[str, Any]
+
+
+def _field(call: Call) -> Field:
+    of = call.document.model.field(call.target.id)
+    if of is None:
+        raise QixError(Code.NOT_FOUND, call.target.id)
+    return of
+
+
+def _selections(call: Call) -> Selections:
+    found = call.document.states.get(call.target.state)
+    if found is None:
+        raise QixError(Code.NOT_FOUND, call.target.state)
+    return found
+
+
+def settle(call: Call, state: str, outcome: Outcome) -> bool:
+    """Put an outcome in place; the answer is whether the call succeeded."""
+    if call.document.select(state, outcome.selections):
+        call.changed()
+    return outcome.success
+
+
+def select_elements(
+    call: Call, state: str, of: Field, elements: Iterable[int], *, toggle: bool = False, search_text: str = ""
+) -> bool:
+    """Select elements of a field in a state, as every selection method does in the end.
+
+    When nothing of what was asked for exists, nothing changes and the answer is false. (No public source
+    settles what the engine answers there.)
+    """
+    wanted = frozenset(element for element in elements if 0 <= element < of.size)
+    if not wanted:
+        return False
+    soft = call.flag("qSoftLock")
+    document = call.document
+    outcome = choose(
+        document.model,
+        document.states[state],
+        of.name,
+        wanted,
+        toggle=toggle,
+        soft_lock=soft,
+        search=search_text,
+    )
+    return settle(call, state, outcome)
+
+
+def _element(of: Field, value: Mapping[str, Any]) -> int | None:
+    if value.get("qIsNumeric"):
+        number = value.get("qNumber")
+        return of.number_index.get(float(number)) if isinstance(number, int | float) else None
+    return of.text_index.get(str(value.get("qText", "")))
+
+
+def select_values(call: Call) -> Json:
+    """Select by text or by number."""
+    of = _field(call)
+    values = call.items("qFieldValues")
+    if not all(isinstance(value, dict) for value in values):
+        raise QixError(Code.INVALID_PARAMS, "qFieldValues has to be a list of field values")
+    found = (_element(of, value) for value in values)
+    elements = [element for element in found if element is not None]
+    return {
+        "qReturn": select_elements(call, call.target.state, of, elements, toggle=call.flag("qToggleMode"))
+    }
+
+
+def low_level_select(call: Call) -> Json:
+    """Select by element number."""
+    of = _field(call)
+    toggle = call.flag("qToggleMode")
+    return {"qReturn": select_elements(call, call.target.state, of, call.integers("qValues"), toggle=toggle)}
+
+
+def _found(call: Call) -> frozenset[int]:
+    try:
+        return search(_field(call), call.text("qMatch"))
+    except ExpressionError as error:
+        raise QixError(Code.NOT_IMPLEMENTED, str(error)) from error
+
+
+def select_match(call: Call) -> Json:
+    """Select what a search finds."""
+    match = call.text("qMatch")
+    return {
+        "qReturn": select_elements(call, call.target.state, _field(call), _found(call), search_text=match)
+    }
+
+
+def toggle_select(call: Call) -> Json:
+    """Toggle what a search finds."""
+    return {"qReturn": select_elements(call, call.target.state, _field(call), _found(call), toggle=True)}
+
+
+def _by_state(call: Call, *wanted: str) -> Json:
+    of = _field(call)
+    states = element_states(call.document.model, of, _selections(call))
+    elements = [code for code, state in enumerate(states) if state in wanted]
+    return {"qReturn": select_elements(call, call.target.state, of, elements)}
+
+
+def select_all(call: Call) -> Json:
+    """Select every value that other fields do not exclude."""
+    of = _field(call)
+    others = possible_rows(call.document.model, _selections(call).put(of.name, None))
+    possible = possible_elements(of, others)
+    elements = [code for code in range(of.size) if possible[code]]
+    return {"qReturn": select_elements(call, call.target.state, of, elements)}
+
+
+def select_possible(call: Call) -> Json:
+    """Select what is possible now."""
+    return _by_state(call, "S", "O", "L")
+
+
+def select_excluded(call: Call) -> Json:
+    """Select what is excluded now."""
+    return _by_state(call, "X", "A", "XS", "XL", "D")
+
+
+def select_alternative(call: Call) -> Json:
+    """Select the alternatives."""
+    return _by_state(call, "A")
+
+
+def clear_field(call: Call) -> Json:
+    """Clear the field; false when it is locked."""
+    outcome = clear(_selections(call), call.target.id)
+    return {"qReturn": settle(call, call.target.state, outcome)}
+
+
+def clear_all_but_this(call: Call) -> Json:
+    """Clear every other field; locked ones stay unless the lock is soft."""
+    selections = _selections(call)
+    soft = call.flag("qSoftLock")
+    kept = tuple(
+        (name, chosen)
+        for name, chosen in selections.by_field
+        if name == call.target.id or (chosen.locked and not soft)
+    )
+    return {"qReturn": settle(call, call.target.state, Outcome(Selections(kept), success=True))}
+
+
+def lock_field(call: Call) -> Json:
+    """Lock what is selected."""
+    return {"qReturn": settle(call, call.target.state, lock(_selections(call), call.target.id, locked=True))}
+
+
+def unlock_field(call: Call) -> Json:
+    """Unlock."""
+    return {"qReturn": settle(call, call.target.state, lock(_selections(call), call.target.id, locked=False))}
+
+
+FIELD_METHODS: Final[dict[str, Method]] = {
+    "GetCardinal": method(lambda call: {"qReturn": _field(call).size}),
+    "GetAndMode": method(lambda _: {"qReturn": False}),
+    "GetNxProperties": method(lambda _: {"qProperties": {"qOneAndOnlyOne": False}}),
+    "SelectValues": method(select_values, "qFieldValues", "qToggleMode?", "qSoftLock?"),
+    "Select": method(select_match, "qMatch", "qSoftLock?", "qExcludedValuesMode?"),
+    "ToggleSelect": method(toggle_select, "qMatch", "qSoftLock?", "qExcludedValuesMode?"),
+    "LowLevelSelect": method(low_level_select, "qValues", "qToggleMode", "qSoftLock?"),
+    "SelectAll": method(select_all, "qSoftLock?"),
+    "SelectPossible": method(select_possible, "qSoftLock?"),
+    "SelectExcluded": method(select_excluded, "qSoftLock?"),
+    "SelectAlternative": method(select_alternative, "qSoftLock?"),
+    "Clear": method(clear_field),
+    "ClearAllButThis": method(clear_all_but_this, "qSoftLock?"),
+    "Lock": method(lock_field),
+    "Unlock": method(unlock_field),
+}
+
+
+def _variable(call: Call) -> Variable:
+    found = call.document.variables.get(call.target.id)
+    if found is None:
+        raise QixError(Code.NOT_FOUND, call.target.id)
+    return found
+
+
+def variable_layout(call: Call) -> Json:
+    """Text and number of the variable; a definition that starts with ``=`` is evaluated."""
+    found = _variable(call)
+    text, number = found.definition, float("nan")
+    if text.startswith("="):
+        try:
+            column = scalar(text, call.document.context(call.now))
+            text, number = column.text(0) or "-", float(column.numbers[0])
+        except ExpressionError as error:
+            text = str(error)
+    else:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+    layout: Json = {
+        "qInfo": {"qId": found.id, "qType": "variable"},
+        "qMeta": {},
+        "qText": text,
+        "qNum": "NaN" if math.isnan(number) else number,
+    }
+    if found.is_script_created:
+        layout["qIsScriptCreated"] = True
+    return {"qLayout": layout}
+
+
+def variable_properties(call: Call) -> Json:
+    """The properties of the variable."""
+    found = _variable(call)
+    return {
+        "qProp": {
+            "qInfo": {"qId": found.id, "qType": "variable"},
+            "qMetaDef": {},
+            "qName": found.name,
+            "qComment": found.comment,
+            "qNumberPresentation": {},
+            "qIncludeInBookmark": False,
+            "qDefinition": found.definition,
+        }
+    }
+
+
+def set_properties(call: Call) -> Json:
+    """Change definition and comment."""
+    properties = call.structure("qProp")
+    found = _variable(call)
+    found.comment = str(properties.get("qComment", found.comment))
+    return _set(call, str(properties.get("qDefinition", found.definition)))
+
+
+def _set(call: Call, definition: str) -> Json:
+    found = _variable(call)
+    if found.definition != definition:
+        found.definition = definition
+        call.changed()
+    return {}
+
+
+VARIABLE_METHODS: Final[dict[str, Method]] = {
+    "GetLayout": method(variable_layout),
+    "GetProperties": method(variable_properties),
+    "SetProperties": method(set_properties, "qProp"),
+    "GetInfo": method(lambda call: {"qInfo": {"qId": _variable(call).id, "qType": "variable"}}),
+    "GetRawContent": method(lambda call: {"qReturn": _variable(call).definition}),
+    "SetStringValue": method(lambda call: _set(call, call.text("qVal")), "qVal"),
+    "SetNumValue": method(lambda call: _set(call, general_text(call.number("qVal"))), "qVal"),
+    "SetDualValue": method(lambda call: _set(call, call.text("qText")), "qText", "qNum"),
+}

@@ -1,0 +1,1 @@
+"""The HTTP side: repository (QRS), proxy (QPS), Qlik Cloud REST, and the control API for tests."""

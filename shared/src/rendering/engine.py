@@ -1,0 +1,72 @@
+"""The face of the engine: template, data and options in; a file out; the same input gives the same bytes."""
+
+from collections.abc import Callable, Mapping
+
+from rendering import html, plain
+from rendering.gate import gate
+from rendering.model import (
+    CONTENT_TYPES,
+    OutputFormat,
+    RenderData,
+    Rendered,
+    RenderOptions,
+    TemplateError,
+    TemplateKind,
+)
+from rendering.xlsx.book import fill_xlsx
+
+Answer = tuple[bytes, list[str]]
+Renderer = Callable[[bytes, RenderData, RenderOptions], Answer]
+
+
+def render(
+    kind: TemplateKind, template: bytes, data: RenderData, options: RenderOptions, output: OutputFormat
+) -> Rendered:
+    """Make one file. Raises TemplateError for what is wrong with the template, with place and remedy.
+
+    The template has to be looked at by ``gate`` first; this is done here too, because it costs little and
+    forgetting it would cost much. Run it in a process with limits: memory and time are bounded by what a
+    template can ask for, not by what is good for the machine.
+    """
+    gate(template, options.limits)
+    renderer = RENDERERS.get((kind, output))
+    if renderer is None:
+        known = sorted(o.value for k, o in RENDERERS if k is kind)
+        raise TemplateError(
+            "report",
+            f"a {kind.value} template cannot become {output.value}",
+            f"Choose one of: {', '.join(known)}",
+        )
+    content, warnings = renderer(template, data, options)
+    return Rendered(content, CONTENT_TYPES[output], output.value, tuple(dict.fromkeys(warnings)))
+
+
+def _html(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return html.render_html(template, data, options).encode(), []
+
+
+def _pdf(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return html.to_pdf(html.render_html(template, data, options), data, options)
+
+
+def _csv(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return plain.to_csv(plain.table_of(data, options), options), []
+
+
+def _txt(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return plain.to_csv(plain.table_of(data, options), options, "\t"), []
+
+
+def _table(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return plain.to_xlsx(plain.table_of(data, options), data.meta.report or options.table), []
+
+
+RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
+    (TemplateKind.XLSX, OutputFormat.XLSX): fill_xlsx,
+    (TemplateKind.HTML, OutputFormat.HTML): _html,
+    (TemplateKind.HTML, OutputFormat.PDF): _pdf,
+    (TemplateKind.TABLE, OutputFormat.CSV): _csv,
+    (TemplateKind.TABLE, OutputFormat.TXT): _txt,
+    (TemplateKind.TABLE, OutputFormat.XLSX): _table,
+}
+"""What can become what."""

@@ -1,0 +1,154 @@
+"""What is looked at before any parser sees an uploaded file (rendering.md, 9)."""
+
+import re
+import struct
+import zipfile
+import zlib
+from io import BytesIO
+
+from rendering.model import Limits, TemplateError
+
+_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
+_EXTERNAL = re.compile(rb"<(?:\w+:)?Relationship\b[^>]*>", re.DOTALL)
+_MACROS = (b"macroEnabled", b"ms-office.vbaProject", b"intlmacrosheet", b"ms-office.activeX")
+_OFFICE = (".xlsx", ".docx", ".pptx", ".xlsm", ".docm", ".pptm", ".zip")
+_NESTING = 1  # a presentation holds the workbooks of its charts
+
+
+def gate(template: bytes, limits: Limits | None = None) -> None:
+    """Refuse a file that is hostile or could not be rendered safely; raises TemplateError, returns nothing.
+
+    For text templates only the size is looked at: their tags are checked when they are rendered.
+    """
+    limits = limits or Limits()
+    if len(template) > limits.template_bytes:
+        raise TemplateError(
+            "template", f"it has {len(template)} bytes, at most {limits.template_bytes} are allowed",
+            "Remove pictures or data from it",
+        )  # fmt: skip
+    if template.startswith(b"\xd0\xcf\x11\xe0"):
+        raise TemplateError(
+            "template", "it is an old or a password-protected Office file",
+            "Remove the password and save it as xlsx, docx or pptx",
+        )  # fmt: skip
+    if template.startswith(b"PK"):
+        _package(template, limits, 0, [limits.total_bytes])
+
+
+def _package(content: bytes, limits: Limits, depth: int, budget: list[int]) -> None:
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, struct.error, ValueError, UnicodeDecodeError, NotImplementedError) as error:
+        raise TemplateError(
+            "template", f"it is a damaged file ({error})", "Save the template again"
+        ) from error
+    if len(infos) > limits.parts:
+        raise TemplateError("template", f"it has more than {limits.parts} parts", "Remove pictures or sheets")
+    _names(infos)
+    _overlaps(content, infos)
+    for info in infos:
+        if not info.is_dir():
+            _part(content, info, limits, depth, budget)
+
+
+def _names(infos: list[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for info in infos:
+        name = info.filename
+        hostile = (
+            name.startswith("/") or "\\" in name or ":" in name or "\0" in name or info.orig_filename != name
+        )
+        if hostile or any(step in {"", ".", ".."} for step in name.rstrip("/").split("/")):
+            raise TemplateError("template", f"a part is called {name[:80]!r}", "Save the template again")
+        if name.lower() in seen:
+            raise TemplateError("template", f"two parts are called {name[:80]!r}", "Save the template again")
+        seen.add(name.lower())
+        if info.flag_bits & 0x1:
+            raise TemplateError(name, "it is encrypted", "Remove the password from the template")
+        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise TemplateError(name, "it is packed in an unusual way", "Save the template again")
+
+
+def _overlaps(content: bytes, infos: list[zipfile.ZipInfo]) -> None:
+    """Refuse parts that share packed bytes: a bomb whose parts are each within their limits."""
+    end = 0
+    for info in sorted(infos, key=lambda one: one.header_offset):
+        at = info.header_offset
+        if at < end or at + 30 > len(content) or content[at : at + 4] != b"PK\3\4":
+            raise TemplateError(info.filename, "its parts lie over each other", "Save the template again")
+        name, extra = struct.unpack_from("<HH", content, at + 26)
+        end = at + 30 + name + extra + info.compress_size
+        if end > len(content):
+            raise TemplateError(info.filename, "it is cut off", "Upload the template again")
+
+
+def _part(content: bytes, info: zipfile.ZipInfo, limits: Limits, depth: int, budget: list[int]) -> None:
+    place = info.filename
+    if info.file_size > limits.part_bytes:
+        raise TemplateError(
+            place, f"it unpacks to more than {limits.part_bytes} bytes", "Remove data from the template"
+        )
+    if info.file_size > limits.ratio_floor and info.file_size > limits.ratio * max(info.compress_size, 1):
+        raise TemplateError(
+            place, f"it is packed more than {limits.ratio} to 1, as only bombs are", "Save the template again"
+        )
+    unpacked = _inflate(content, info)
+    if len(unpacked) != info.file_size or zlib.crc32(unpacked) != info.CRC:
+        raise TemplateError(place, "it is damaged or its size is a lie", "Save the template again")
+    budget[0] -= len(unpacked)
+    if budget[0] < 0:
+        raise TemplateError(
+            "template", f"it unpacks to more than {limits.total_bytes} bytes", "Remove data from it"
+        )
+    lower = place.lower()
+    if lower.endswith(_OFFICE) or unpacked.startswith(b"PK\3\4"):
+        if depth >= _NESTING:
+            raise TemplateError(place, "files stand in files in files", "Remove the embedded file")
+        _package(unpacked, limits, depth + 1, budget)
+        return
+    _xml(place, lower, unpacked)
+
+
+def _inflate(content: bytes, info: zipfile.ZipInfo) -> bytes:
+    """Unpack at most one byte more than was declared."""
+    at = info.header_offset
+    name, extra = struct.unpack_from("<HH", content, at + 26)
+    start = at + 30 + name + extra
+    packed = content[start : start + info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        return packed
+    try:
+        return zlib.decompressobj(-15).decompress(packed, info.file_size + 1)
+    except zlib.error as error:
+        raise TemplateError(info.filename, f"it is damaged ({error})", "Save the template again") from error
+
+
+def _xml(place: str, lower: str, unpacked: bytes) -> None:
+    text = _as_ascii(unpacked)
+    looks = lower.endswith((".xml", ".rels", ".vml")) or text.lstrip()[:1] == b"<"
+    if not looks:
+        if lower.endswith("vbaproject.bin"):
+            raise TemplateError(place, "it has macros", "Save the template without macros")
+        return
+    if _DOCTYPE.search(text):
+        raise TemplateError(
+            place, "it has a DOCTYPE or entities", "Office files have none; save the template again"
+        )
+    if lower == "[content_types].xml" and any(word in text for word in _MACROS):
+        raise TemplateError("template", "it has macros or ActiveX controls", "Save the template without them")
+    if lower.endswith(".rels"):
+        for match in _EXTERNAL.finditer(text):
+            tag = match.group()
+            if re.search(rb"TargetMode\s*=\s*[\"']External", tag) and b"/hyperlink" not in tag:
+                target = re.search(rb"Target\s*=\s*[\"']([^\"']*)", tag)
+                shown = target[1][:80].decode("ascii", "replace") if target else "?"
+                raise TemplateError(
+                    place, f"it points outside itself: {shown}",
+                    "Embed pictures and break links to other files before uploading",
+                )  # fmt: skip
+
+
+def _as_ascii(unpacked: bytes) -> bytes:
+    """The bytes with UTF-16 and UTF-32 folded, so that no word can hide in an encoding."""
+    return unpacked.replace(b"\0", b"") if b"\0" in unpacked[:200] else unpacked

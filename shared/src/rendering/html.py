@@ -1,0 +1,243 @@
+"""HTML templates: checked, rendered by minijinja, and made into a PDF by WeasyPrint that can reach nothing.
+
+Page numbers, repeated table heads, headers and footers are CSS of the template (``@page``, ``thead``).
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import minijinja
+
+from rendering.images import data_uri, picture
+from rendering.language import Language, Scope, plain, resolve, rewrite
+from rendering.model import Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
+from rendering.tags import MAX_BLOCKS, PICTURE_ROOTS, SHOWN, Expression, Piece, expression, pieces, statement
+from rendering.values import shown
+
+PLACE = "template"
+_COST = "broadsheet_spent"
+
+
+def render_html(template: bytes, data: RenderData, options: RenderOptions) -> str:
+    """The finished page."""
+    language = Language(data, options, html=True)
+    source, used = prepare(decode(template, options.limits), data)
+    context = _context(used, data, options)
+    spent = _Budget(options.limits.html_bytes)
+    context[_COST] = spent.take
+    return language.render(source, context, PLACE)
+
+
+def decode(template: bytes, limits: Limits) -> str:
+    """The template as text; UTF-8 only, within its size limit."""
+    if len(template) > limits.text_template_bytes:
+        raise TemplateError(PLACE, f"it has more than {limits.text_template_bytes} bytes", "Make it smaller")
+    try:
+        return template.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TemplateError(
+            PLACE, f"byte {error.start} is not UTF-8", "Save it with the encoding UTF-8"
+        ) from error
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Counts the literal text that loops repeat: fuel counts steps, not their length."""
+
+    left: int
+
+    def take(self, size: int) -> str:
+        self.left -= size
+        if self.left < 0:
+            raise TemplateError(PLACE, "the output grows beyond the limit", "Loop over fewer rows")
+        return ""
+
+
+@dataclass(slots=True)
+class _Block:
+    word: str
+    piece: Piece
+    names: tuple[str, ...] = ()
+    output_at: int = 0
+
+
+@dataclass(slots=True)
+class Walk:
+    """One pass over a text template: checks every tag, knows which names are loop variables."""
+
+    blocks: list[_Block] = field(default_factory=list)
+
+    def names(self) -> dict[str, None]:
+        """The loop variables in reach."""
+        return {name: None for block in self.blocks for name in (*block.names, "loop") if block.word == "for"}
+
+    def expressions(self, piece: Piece, place: str) -> list[Expression]:
+        """Check one piece, keep the block structure, and return the expressions in it."""
+        if piece.kind == "value":
+            return [expression(piece.body, place)]
+        found = statement(piece.body, place)
+        if found.word in {"for", "if"}:
+            self.blocks.append(_Block(found.word, piece, found.names))
+            if len(self.blocks) > MAX_BLOCKS:
+                raise TemplateError(place, f"more than {MAX_BLOCKS} blocks stand in each other", "Use fewer")
+        elif found.word in {"endfor", "endif"}:
+            if not self.blocks or self.blocks[-1].word != found.word.removeprefix("end"):
+                raise TemplateError(
+                    place, f"{found.word!r} closes nothing", "Remove it, or open the block before it"
+                )
+            self.blocks.pop()
+        elif not self.blocks or (found.word == "elif" and self.blocks[-1].word != "if"):
+            raise TemplateError(
+                place, f"{found.word!r} stands outside a block", "Put it between 'if' and 'endif'"
+            )
+        return [e for e in (found.over, found.condition) if e is not None]
+
+    def finish(self, place: str) -> None:
+        """Refuse a template that ends inside a block."""
+        if self.blocks:
+            block = self.blocks[-1]
+            raise TemplateError(
+                place, f"{block.piece.text[:60]!r} is never closed", f"Add {{% end{block.word} %}}"
+            )
+
+
+def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
+    """Check all tags and write them as the engine wants them; returns the source and what it uses."""
+    walk, used, out = Walk(), [], []
+    open_loops: list[tuple[int, int]] = []
+    for piece in pieces(text, PLACE):
+        place = f"{PLACE}, line {text.count(chr(10), 0, piece.start) + 1}"
+        if piece.kind in {"literal", "comment"}:
+            out.append(piece.text if piece.kind == "literal" else "")
+            continue
+        before = len(walk.blocks)
+        found = walk.expressions(piece, place)
+        scope = Scope(data, walk.names())
+        _check_columns(found, scope, place)
+        written = piece.text
+        for one in found:
+            written = written.replace(one.source, rewrite(one, scope), 1)
+            used.extend([one] if not _only_local(one, scope) else [])
+        out.append(written)
+        if len(walk.blocks) > before and piece.body.startswith("for"):
+            out.append("")
+            open_loops.append((len(out) - 1, piece.start))
+        elif piece.body == "endfor" and piece.kind == "statement":
+            at, start = open_loops.pop()
+            out[at] = f"{{{{ {_COST}({piece.start - start}) }}}}"
+    walk.finish(PLACE)
+    return "".join(out), used
+
+
+def _only_local(one: Expression, scope: Scope) -> bool:
+    return not one.pictures and all(path[0] in scope.names for path, _, _ in one.paths)
+
+
+def _check_columns(found: list[Expression], scope: Scope, place: str) -> None:
+    for one in found:
+        for path, _, _ in one.paths:
+            if path[0] not in scope.names and path[0] not in PICTURE_ROOTS:
+                resolve(path, scope, place)
+
+
+def _context(used: list[Expression], data: RenderData, options: RenderOptions) -> dict[str, Any]:
+    context: dict[str, Any] = {}
+    images: dict[str, str] = {}
+    for one in used:
+        for name in sorted(one.pictures):
+            images[name] = data_uri(picture(name, data, options, PLACE))
+        for path, _, _ in one.paths:
+            root = path[0]
+            if root in data.values:
+                context[root] = raw(data.values[root])
+                context[root + SHOWN] = shown(data.values[root], options)
+            elif root in data.tables and root not in context:
+                context[root] = _table(root, data, options)
+            elif root == "meta":
+                context[root] = {"now": data.meta.now, "report": data.meta.report, "task": data.meta.task,
+                                 "recipient": data.meta.recipient, "iteration": data.meta.iteration}  # fmt: skip
+    context["charts"] = context["images"] = images
+    context["chart"] = context["image"] = lambda name: minijinja.safe(_tag(name, images))
+    return context
+
+
+def _tag(name: str, images: dict[str, str]) -> str:
+    title = re.sub(r"[^\w .-]", "", name)
+    return f'<img class="chart" alt="{title}" src="{images[name]}">'
+
+
+def _table(name: str, data: RenderData, options: RenderOptions) -> dict[str, Any]:
+    table = data.tables[name]
+    names = [c.name for c in table.columns]
+    rows = [plain(dict(zip(names, row, strict=True)), options) for row in table.rows]
+    totals = plain(dict(zip(names, table.totals, strict=True)), options) if table.totals is not None else None
+    return {"rows": rows, "count": len(rows), "totals": totals}
+
+
+def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
+    """The page as a PDF, the same bytes every time, and warnings for what it was not allowed to fetch."""
+    if (rows := max((len(t.rows) for t in data.tables.values()), default=0)) > options.limits.html_table_rows:
+        raise TemplateError(
+            PLACE, f"a table of {rows} rows is too long for an HTML report (at most {options.limits.html_table_rows})",
+            "Filter it, or use an xlsx or csv report",
+        )  # fmt: skip
+    weasyprint = _weasyprint()
+    fetcher = _fetcher(weasyprint, warnings := [])
+    css = f"@page {{ size: {options.page_size}{' landscape' if options.landscape else ''}; margin: 18mm 15mm }} img {{ max-width: 100% }}"
+    html = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=None)
+    # A user-agent sheet is not taken from here: an author's @page must win, so ours comes first in the page.
+    document = html.render(stylesheets=[weasyprint.CSS(string=css, url_fetcher=fetcher)])
+    now = data.meta.now.strftime("%Y-%m-%dT%H:%M:%S%z")
+    document.metadata.created = document.metadata.modified = now[:-2] + ":" + now[-2:]
+    document.metadata.attachments = []
+    document.metadata.title = document.metadata.title or data.meta.report or None
+    identifier = hashlib.sha256(page.encode() + now.encode()).digest()[:16]
+    with _font_time(int(data.meta.now.timestamp())):
+        content: bytes = document.write_pdf(pdf_identifier=identifier)
+    return content, warnings
+
+
+@contextmanager
+def _font_time(seconds: int) -> Iterator[None]:
+    """Fonts in a PDF carry the time they were cut; this is the only way to tell the library which."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(max(seconds, 0))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+
+
+def _weasyprint() -> Any:
+    try:
+        import weasyprint  # noqa: PLC0415 - needs Pango, which only PDF reports need
+    except OSError as error:
+        raise TemplateError(
+            "PDF", f"the text layout library is missing on this machine ({str(error)[:80]})",
+            "Install it: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0",
+        ) from error  # fmt: skip
+    return weasyprint
+
+
+def _fetcher(weasyprint: Any, warnings: list[str]) -> Any:
+    """A fetcher that knows data addresses only: no network, no files (rendering.md, 9)."""
+
+    class DataOnly(weasyprint.urls.URLFetcher):  # type: ignore[misc,name-defined]
+        def fetch(self, url: str, headers: Any = None) -> Any:
+            if not url.lower().startswith("data:"):
+                warnings.append(f"not fetched: {url[:100]} (reports take pictures and styles as data only)")
+                raise ValueError("reports take pictures and styles as data only")
+            return super().fetch(url, headers)
+
+    return DataOnly(allowed_protocols=("data",), allow_redirects=False)
+
+
+HTML_OUTPUTS = (OutputFormat.HTML, OutputFormat.PDF, OutputFormat.PNG)

@@ -1,0 +1,389 @@
+"""Evaluate tags against plain data: simple paths in Python, everything else in minijinja with fuel."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import minijinja
+
+from rendering.model import (
+    Cell,
+    Formatted,
+    RenderData,
+    RenderOptions,
+    Scalar,
+    TableData,
+    TemplateError,
+    raw,
+    records,
+)
+from rendering.tags import PICTURE_ROOTS, SHOWN, TEXT, Expression, Path, Statement
+from rendering.values import display, number, shown, strftime
+
+MAX_TEXT = 1_000_000  # characters one tag may print
+BASE_FUEL = 1_000_000
+FUEL_PER_CELL = 300
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What names mean at one place: loop variables, the current rows of tables, then the data."""
+
+    data: RenderData
+    names: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Record | None] = field(default_factory=dict)
+
+    def with_names(self, **names: Any) -> "Scope":
+        """The same place, one loop further in."""
+        return Scope(self.data, {**self.names, **names}, self.rows)
+
+    def with_rows(self, rows: Mapping[str, Record | None]) -> "Scope":
+        """The same place, at a row of one or more tables; None is past the last row of that table."""
+        return Scope(self.data, self.names, {**self.rows, **rows})
+
+    def table(self, name: str) -> TableData | None:
+        """The table of that name, unless a loop variable hides it."""
+        return None if name in self.names else self.data.tables.get(name)
+
+
+def resolve(path: Path, scope: Scope, place: str) -> Any:
+    """Follow a path through the data: a cell, a record, a list of records, or an error that says what exists."""
+    root, rest = path[0], list(path[1:])
+    if root in scope.names:
+        return _descend(scope.names[root], rest, path, place)
+    if root == "meta":
+        return _descend(_meta(scope.data), rest, path, place)
+    if root in scope.data.values:
+        return _descend(scope.data.values[root], rest, path, place)
+    table = scope.data.tables.get(root)
+    if table is None:
+        known = ", ".join(sorted([*scope.data.values, *scope.data.tables])[:30])
+        raise TemplateError(
+            place, f"there is no value or table called {root!r}", f"Known names: {known or 'none'}"
+        )
+    if not rest or rest[0] == "rows":
+        return list(records(table))
+    if rest[0] == "count":
+        return _descend(len(table.rows), rest[1:], path, place)
+    if rest[0] == "totals":
+        if table.totals is None:
+            return None
+        totals = dict(zip((c.name for c in table.columns), table.totals, strict=True))
+        return _descend(totals, rest[1:], path, place)
+    if rest[0] not in {c.name for c in table.columns}:
+        known = ", ".join(c.name for c in table.columns)
+        raise TemplateError(place, f"the table {root!r} has no column {rest[0]!r}", f"Its columns: {known}")
+    if root not in scope.rows:
+        raise TemplateError(
+            place, f"{'.'.join(path)!r} stands outside a row of {root!r}",
+            f"Put it in a repeated row, or use {root}.totals.{rest[0]} or a loop",
+        )  # fmt: skip
+    row = scope.rows[root]
+    return None if row is None else _descend(row, rest, path, place)
+
+
+def _descend(value: Any, rest: list[str], path: Path, place: str) -> Any:
+    for position, name in enumerate(rest):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif name == TEXT and position == len(rest) - 1 and not isinstance(value, Mapping | list):
+            return _Shown(value)
+        else:
+            known = ", ".join(sorted(value)) if isinstance(value, Mapping) else "none"
+            raise TemplateError(place, f"{'.'.join(path)!r} has no part {name!r}", f"Its parts: {known}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Asks for the text of a cell; resolved where the options are known."""
+
+    cell: Cell
+
+
+def _meta(data: RenderData) -> dict[str, Scalar]:
+    meta = data.meta
+    return {
+        "now": meta.now, "report": meta.report, "task": meta.task, "recipient": meta.recipient,
+        "iteration": meta.iteration,
+    }  # fmt: skip
+
+
+class Language:
+    """Evaluates checked expressions. One per render; holds the fuel and the output budget."""
+
+    def __init__(self, data: RenderData, options: RenderOptions, *, html: bool = False) -> None:
+        self.data = data
+        self.options = options
+        cells = sum(len(t.rows) * len(t.columns) for t in data.tables.values())
+        self._left = options.limits.html_bytes
+        self._env = environment(options, BASE_FUEL + FUEL_PER_CELL * cells, self._print)
+        if html:
+            self._env.auto_escape_callback = lambda _name: True
+
+    def value(self, expression: Expression, scope: Scope, place: str) -> Cell:
+        """The value of an expression, with the type the source gave it."""
+        if expression.simple:
+            found = resolve(expression.simple, scope, place)
+        else:
+            source, context = self._context(expression, scope, place)
+            found = self._run(lambda: self._env.eval_expr(source, **context), place)
+        if isinstance(found, _Shown):
+            return shown(found.cell, self.options)
+        if isinstance(found, Mapping | list | tuple):
+            raise TemplateError(
+                place,
+                f"'{expression.source}' is a table or a row, not a value",
+                "Name a column or use a loop",
+            )
+        return found if isinstance(found, Formatted | str | int | float | date | None) else str(found)
+
+    def text(self, expression: Expression, scope: Scope, place: str) -> str:
+        """The value of an expression as it reads in a text."""
+        return display(raw(self.value(expression, scope, place)), self.options)
+
+    def holds(self, expression: Expression, scope: Scope, place: str) -> bool:
+        """Whether a condition is true; empty, zero and missing are false."""
+        return bool(raw(self.value(expression, scope, place)))
+
+    def loop(self, loop: Statement, scope: Scope, place: str) -> Iterator[Scope]:
+        """The scopes of a loop, one for each turn."""
+        assert loop.over is not None  # noqa: S101 - a checked 'for' has it
+        for item in self._items(loop.over, scope, place):
+            if len(loop.names) == 1:
+                inner = scope.with_names(**{loop.names[0]: item})
+            else:
+                parts = item if isinstance(item, list | tuple) else ()
+                if len(parts) != len(loop.names):
+                    raise TemplateError(
+                        place, "the loop has more variables than its items have parts", "Use one"
+                    )
+                inner = scope.with_names(**dict(zip(loop.names, parts, strict=True)))
+            if loop.condition is None or self.holds(loop.condition, inner, place):
+                yield inner
+
+    def _items(self, over: Expression, scope: Scope, place: str) -> list[Any]:
+        found: Any
+        if over.simple:
+            found = resolve(over.simple, scope, place)
+        elif grouped := _grouping(over):
+            rows, column = resolve(grouped[0], scope, place), grouped[1]
+            found = _group(rows, column, place) if isinstance(rows, list) else rows
+        else:
+            source, context = self._context(over, scope, place)
+            found = self._run(lambda: self._env.eval_expr(source, **context), place)
+        if found is None:
+            return []
+        if not isinstance(found, list):
+            raise TemplateError(
+                place, f"'{over.source}' cannot be looped over", "Write {% for row in sales.rows %}"
+            )
+        return found
+
+    def spend(self, text: str, place: str) -> str:
+        """Count a text that is printed; refuses what grows beyond the limit."""
+        self._left -= len(text)
+        if len(text) > MAX_TEXT or self._left < 0:
+            raise TemplateError(
+                place, "the output grows beyond the limit", "Print fewer rows or shorter texts"
+            )
+        return text
+
+    def render(self, source: str, context: Mapping[str, Any], place: str) -> str:
+        """Run a whole prepared text."""
+        return str(self._run(lambda: self._env.render_str(source, place, **context), place))
+
+    def _run(self, work: Any, place: str) -> Any:
+        try:
+            return work()
+        except TemplateError:
+            raise
+        except minijinja.TemplateError as error:
+            cause = error.__cause__
+            if isinstance(cause, TemplateError):
+                raise cause from error
+            where = f"{place}, line {error.line}" if getattr(error, "line", None) else place
+            message = getattr(error, "message", str(error)).split("\n", 1)[0]
+            raise TemplateError(where, message, "See the tag reference for what can be written") from error
+
+    def _print(self, value: Any) -> Any:
+        if isinstance(value, Formatted):
+            value = value.value
+        text = value if isinstance(value, str) else display(value, self.options) if _plain(value) else None
+        if text is None:
+            return value
+        return self.spend(text, "template")
+
+    def _context(self, expression: Expression, scope: Scope, place: str) -> tuple[str, dict[str, Any]]:
+        """The expression with ``.text`` made a plain name, and only the data it uses."""
+        source = rewrite(expression, scope)
+        context: dict[str, Any] = {
+            "chart": lambda name: f"[{name}]",
+            "image": lambda name: f"[{name}]",
+        }
+        for path, _, _ in expression.paths:
+            root = path[0]
+            if root in context and root not in scope.data.tables:
+                continue
+            if root in scope.names:
+                context[root] = plain(scope.names[root], self.options)
+            elif root == "meta":
+                context[root] = plain(_meta(scope.data), self.options)
+            elif root in scope.data.values:
+                context[root] = raw(scope.data.values[root])
+                context[root + SHOWN] = shown(scope.data.values[root], self.options)
+            elif root in scope.data.tables:
+                resolve(path, scope, place) if len(path) > 1 else None
+                context[root] = self._table(root, scope, path, context.get(root, {}))
+            elif root not in PICTURE_ROOTS:
+                resolve(path, scope, place)
+        return source, context
+
+    def _table(self, root: str, scope: Scope, path: Path, known: dict[str, Any]) -> dict[str, Any]:
+        table = scope.data.tables[root]
+        result: dict[str, Any] = dict(known)
+        row = scope.rows.get(root)
+        if row:
+            result.update(plain(row, self.options))
+        result["count"] = len(table.rows)
+        if table.totals is not None:
+            totals = dict(zip((c.name for c in table.columns), table.totals, strict=True))
+            result["totals"] = plain(totals, self.options)
+        if len(path) == 1 or path[1] == "rows":
+            result["rows"] = [plain(record, self.options) for record in records(table)]
+        return result
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | date)
+
+
+def _grouping(over: Expression) -> tuple[Path, str] | None:
+    """Read ``path | groupby("column")``."""
+    if len(over.paths) != 1:
+        return None
+    head, _, tail = over.source.partition("|")
+    call = tail.strip()
+    if head.strip() != over.source[over.paths[0][1] : over.paths[0][2]] or not call.startswith("groupby("):
+        return None
+    column = call[len("groupby(") :].removesuffix(")").strip()
+    if len(column) > 2 and column[0] in "'\"" and column[-1] == column[0]:  # noqa: PLR2004 - two quotes
+        return over.paths[0][0], column[1:-1]
+    return None
+
+
+def _group(rows: list[Any], column: str, place: str) -> list[dict[str, Any]]:
+    """Rows by the value of a column, groups in the order they first appear."""
+    groups: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        if column not in row:
+            raise TemplateError(
+                place, f"there is no column {column!r} to group by", f"Columns: {', '.join(row)}"
+            )
+        key = raw(row[column])
+        groups.setdefault(key, {"grouper": row[column], "rows": [], "list": []})
+        groups[key]["rows"].append(row)
+    for group in groups.values():
+        group["list"] = group["rows"]
+    return list(groups.values())
+
+
+def plain(value: Any, options: RenderOptions) -> Any:
+    """A copy of native data in which every cell has a twin ``name__text``: what the engine may see."""
+    if isinstance(value, Mapping):
+        result = {}
+        for key, item in value.items():
+            result[key] = plain(item, options)
+            if isinstance(item, Formatted) or _plain(item):
+                result[key + SHOWN] = shown(item, options)
+        return result
+    if isinstance(value, list | tuple):
+        return [plain(item, options) for item in value]
+    return raw(value)
+
+
+def rewrite(expression: Expression, scope: Scope) -> str:
+    """Turn ``a.b.text`` into ``a.b__text``, so that numbers stay plain numbers for the engine."""
+    source = expression.source
+    for path, start, end in sorted(expression.paths, key=lambda item: -item[1]):
+        if path[-1] != TEXT or len(path) == 1:
+            continue
+        is_value = path[0] in scope.data.values and path[0] not in scope.names
+        if len(path) > 2 or is_value:  # noqa: PLR2004 - row.text is a column called text
+            source = source[:start] + subscripts((*path[:-2], path[-2] + SHOWN)) + source[end:]
+    return source
+
+
+def subscripts(path: Path) -> str:
+    """A path written so that any column name works: ``a["b c"]``."""
+    return path[0] + "".join("[" + repr(part) + "]" for part in path[1:])
+
+
+def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.Environment:
+    """An engine with our filters only in reach: scanning refuses the rest before it gets here."""
+    env = minijinja.Environment(
+        debug=False, fuel=fuel, pycompat=False, undefined_behavior="strict", finalizer=finalizer
+    )
+    for name in ("debug", "namespace", "cycler", "joiner", "dict", "lipsum"):
+        env.remove_global(name)
+    for name in ("format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "zip", "chain", "list",
+                 "batch", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat"):  # fmt: skip
+        env.remove_filter(name)
+    env.add_filter("number", lambda value, decimals=0: _number(value, decimals, options))
+    env.add_filter("percent", lambda value, decimals=0: _percent(value, decimals, options))
+    env.add_filter("date", lambda value, pattern=options.date_format: _date(value, pattern))
+    env.add_filter("text", lambda value: display(raw(value), options))
+    env.add_filter("replace", _replace)
+    env.add_filter("join", lambda items, between="": _join(items, between, options))
+    return env
+
+
+def _number(value: Any, decimals: int, options: RenderOptions) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TemplateError("filter number", f"{str(value)[:40]!r} is not a number", "Use it on numbers only")
+    return number(value, decimals, options)
+
+
+def _percent(value: Any, decimals: int, options: RenderOptions) -> str:
+    text = _number(None if value is None else value * 100, decimals, options)
+    return f"{text}%" if text else ""
+
+
+def _date(value: Any, pattern: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise TemplateError(
+                "filter date", f"{value[:40]!r} is not a date", "Use it on dates only"
+            ) from None
+    if not isinstance(value, date):
+        raise TemplateError("filter date", f"{str(value)[:40]!r} is not a date", "Use it on dates only")
+    return strftime(value, pattern)
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return text
+
+
+def _replace(value: Any, old: str, new: str) -> str:
+    text = str(value)
+    if old and len(text) + text.count(old) * len(new) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return text.replace(old, new) if old else text
+
+
+def _join(items: Any, between: str, options: RenderOptions) -> str:
+    parts = [item if isinstance(item, str) else display(raw(item), options) for item in items]
+    if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return between.join(parts)

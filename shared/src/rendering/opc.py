@@ -1,0 +1,292 @@
+"""Office packages: read parts, change some, write the rest back as the very bytes they were.
+
+Unchanged parts are copied in their packed form; times are fixed, so the same parts give the same file.
+"""
+
+import posixpath
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from isal import isal_zlib
+from lxml import etree
+
+from rendering.model import TemplateError
+
+Element = Any  # lxml elements carry no useful types
+_DATE, _TIME = 0x21, 0  # 1980-01-01 00:00: the first moment a zip can name
+_DEFLATED, _STORED = 8, 0
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_MAX_ZIP = 0xFFFFFFFF
+REL_NS = "{http://schemas.openxmlformats.org/package/2006/relationships}"
+TYPES = "[Content_Types].xml"
+
+
+def parse(xml: bytes, place: str) -> Element:
+    """Parse a part with everything off that could reach outside or blow up."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
+                             huge_tree=False, strip_cdata=False)  # fmt: skip
+    try:
+        root = etree.fromstring(xml, parser)
+    except etree.XMLSyntaxError as error:
+        raise TemplateError(place, f"it is no valid XML ({error.msg})", "Save the template again") from error
+    if root.getroottree().docinfo.doctype:
+        raise TemplateError(place, "it has a DOCTYPE", "Office files have none; save the template again")
+    return root
+
+
+def serialize(root: Element) -> bytes:
+    """Write a part as Office does."""
+    result: bytes = etree.tostring(
+        root.getroottree(), xml_declaration=True, encoding="UTF-8", standalone=True
+    )
+    return result
+
+
+def local(element: Element) -> str:
+    """The name of an element without its namespace; empty for comments and instructions."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def namespace(element: Element) -> str:
+    """The namespace of an element as a ``{...}`` prefix."""
+    tag = str(element.tag)
+    return tag[: tag.index("}") + 1] if tag.startswith("{") else ""
+
+
+def child(element: Element, name: str) -> Element | None:
+    """The first child of that local name, whatever its namespace."""
+    return next((one for one in element if local(one) == name), None)
+
+
+def descendants(element: Element, *names: str) -> list[Element]:
+    """All elements below with one of these local names, in order."""
+    return [one for one in element.iter() if local(one) in names]
+
+
+@dataclass(slots=True)
+class _Part:
+    packed: bytes
+    method: int
+    crc: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rel:
+    """A relationship of a part; ``target`` is the name of the other part, or an address outside."""
+
+    id: str
+    kind: str
+    target: str
+    external: bool
+
+
+class Package:
+    """The parts of an Office file by name, in their order."""
+
+    def __init__(self, content: bytes) -> None:
+        self._parts: dict[str, _Part] = {}
+        try:
+            with zipfile.ZipFile(BytesIO(content)) as archive:
+                for info in archive.infolist():
+                    if not info.is_dir():
+                        self._parts[info.filename] = _read(content, info)
+        except (zipfile.BadZipFile, struct.error) as error:
+            raise TemplateError(
+                "template", f"it is no Office file ({error})", "Upload an unprotected file"
+            ) from error
+        self._by_fold = {name.lower(): name for name in self._parts}
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._by_fold
+
+    def names(self) -> list[str]:
+        """Names of all parts, in file order."""
+        return list(self._parts)
+
+    def read(self, name: str) -> bytes:
+        """The unpacked bytes of a part."""
+        actual = self._by_fold.get(name.lower())
+        if actual is None:
+            raise TemplateError(name, "this part is missing", "Save the template again")
+        part = self._parts[actual]
+        if part.method == _STORED:
+            return part.packed
+        return zlib.decompress(part.packed, -15, part.size)
+
+    def xml(self, name: str) -> Element:
+        """A part, parsed."""
+        return parse(self.read(name), name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a part or add one at the end."""
+        actual = self._by_fold.setdefault(name.lower(), name)
+        self._parts[actual] = _pack(content)
+
+    def remove(self, name: str) -> None:
+        """Drop a part, its relationships and its content type."""
+        for one in (name, rels_name(name)):
+            actual = self._by_fold.pop(one.lower(), None)
+            if actual:
+                del self._parts[actual]
+        types = self.xml(TYPES)
+        for entry in [e for e in types if e.get("PartName", "").lower() == "/" + name.lower()]:
+            types.remove(entry)
+            self.write(TYPES, serialize(types))
+
+    def rels(self, name: str) -> list[Rel]:
+        """The relationships of a part ('' for the package)."""
+        where = rels_name(name)
+        if where not in self:
+            return []
+        base = posixpath.dirname(name)
+        result = []
+        for element in self.xml(where):
+            if local(element) != "Relationship":
+                continue
+            external = element.get("TargetMode") == "External"
+            target = element.get("Target", "")
+            if not external:
+                joined = target if target.startswith("/") else posixpath.join("/", base, target)
+                target = posixpath.normpath(joined).lstrip("/")
+            kind = element.get("Type", "").rstrip("/").rpartition("/")[2]
+            result.append(Rel(element.get("Id", ""), kind, target, external))
+        return result
+
+    def related(self, name: str, kind: str) -> list[str]:
+        """Names of the parts of one kind that a part points to."""
+        return [r.target for r in self.rels(name) if r.kind == kind and not r.external and r.target in self]
+
+    def add_rel(self, name: str, type_: str, target: str) -> str:
+        """Point from a part to another, by an absolute target; returns the new id."""
+        where = rels_name(name)
+        root = (
+            self.xml(where)
+            if where in self
+            else etree.Element(REL_NS + "Relationships", nsmap={None: REL_NS[1:-1]})
+        )
+        taken = {e.get("Id") for e in root}
+        new = next(f"rIdB{i}" for i in range(1, len(taken) + 2) if f"rIdB{i}" not in taken)
+        etree.SubElement(root, REL_NS + "Relationship", Id=new, Type=type_, Target="/" + target)
+        self.write(where, serialize(root))
+        return new
+
+    def drop_rels(self, name: str, kind: str) -> None:
+        """Remove the relationships of one kind from a part."""
+        where = rels_name(name)
+        root = self.xml(where)
+        for element in [e for e in root if e.get("Type", "").endswith("/" + kind)]:
+            root.remove(element)
+        self.write(where, serialize(root))
+
+    def content_type(self, name: str) -> str:
+        """The declared type of a part, or ''."""
+        types = self.xml(TYPES)
+        for entry in types:
+            if entry.get("PartName", "").lower() == "/" + name.lower():
+                return str(entry.get("ContentType", ""))
+        suffix = name.rpartition(".")[2].lower()
+        for entry in types:
+            if entry.get("Extension", "").lower() == suffix:
+                return str(entry.get("ContentType", ""))
+        return ""
+
+    def declare(self, name: str, content_type: str) -> None:
+        """Declare the type of a new part."""
+        types = self.xml(TYPES)
+        etree.SubElement(types, namespace(types) + "Override", PartName="/" + name, ContentType=content_type)
+        self.write(TYPES, serialize(types))
+
+    def declare_extension(self, extension: str, content_type: str) -> None:
+        """Declare the type of all parts of an extension, unless it is declared."""
+        types = self.xml(TYPES)
+        if any(e.get("Extension", "").lower() == extension for e in types):
+            return
+        entry = etree.Element(namespace(types) + "Default", Extension=extension, ContentType=content_type)
+        types.insert(0, entry)
+        self.write(TYPES, serialize(types))
+
+    def free_name(self, pattern: str) -> str:
+        """The first name of a numbered series that is not taken: ``xl/media/image{}.png``."""
+        return next(n for i in range(1, len(self._parts) + 2) if (n := pattern.format(i)) not in self)
+
+    def save(self) -> bytes:
+        """The package as a zip file."""
+        out = BytesIO()
+        directory = [_write_entry(out, name, part) for name, part in self._parts.items()]
+        return _close(out, directory)
+
+
+def _close(out: BytesIO, directory: list[bytes]) -> bytes:
+    start = out.tell()
+    out.writelines(directory)
+    size = out.tell() - start
+    if start + size > _MAX_ZIP:
+        raise TemplateError("report", "the file grows beyond 4 GB", "Filter the data")
+    out.write(_END.pack(b"PK\5\6", 0, 0, len(directory), len(directory), size, start, 0))
+    return out.getvalue()
+
+
+def rels_name(name: str) -> str:
+    """Where the relationships of a part stand."""
+    folder, file = posixpath.split(name)
+    return posixpath.join(folder, "_rels", file + ".rels")
+
+
+def _read(content: bytes, info: zipfile.ZipInfo) -> _Part:
+    header = _LOCAL.unpack_from(content, info.header_offset)
+    start = info.header_offset + _LOCAL.size + header[9] + header[10]
+    if info.compress_type not in {_STORED, _DEFLATED}:
+        raise TemplateError(info.filename, "it is packed in an unusual way", "Save the template again")
+    return _Part(content[start : start + info.compress_size], info.compress_type, info.CRC, info.file_size)
+
+
+def _pack(content: bytes) -> _Part:
+    packer = isal_zlib.compressobj(level=2, wbits=-15)
+    packed = packer.compress(content) + packer.flush()
+    return _Part(packed, _DEFLATED, zlib.crc32(content), len(content))
+
+
+def _write_entry(out: BytesIO, name: str, part: _Part) -> bytes:
+    """Write one entry and return its line for the directory at the end."""
+    raw = name.encode()
+    flags = 0 if name.isascii() else 0x800
+    at = out.tell()
+    sizes = (part.crc, len(part.packed), part.size)
+    out.write(_LOCAL.pack(b"PK\3\4", 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0))
+    out.write(raw)
+    out.write(part.packed)
+    return (
+        _CENTRAL.pack(
+            b"PK\1\2", 20, 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0, 0, 0, 0, 0, at
+        )
+        + raw
+    )
+
+
+def build(parts: Mapping[str, Iterable[str]]) -> bytes:
+    """A new package of text parts, each packed as it is produced."""
+    out = BytesIO()
+    directory = []
+    for name, chunks in parts.items():
+        directory.append(_write_entry(out, name, _pack_stream(chunks)))
+    return _close(out, directory)
+
+
+def _pack_stream(chunks: Iterable[str]) -> _Part:
+    packer = isal_zlib.compressobj(level=2, wbits=-15)
+    packed, crc, size = [], 0, 0
+    for chunk in chunks:
+        content = chunk.encode()
+        crc, size = zlib.crc32(content, crc), size + len(content)
+        packed.append(packer.compress(content))
+    packed.append(packer.flush())
+    return _Part(b"".join(packed), _DEFLATED, crc, size)

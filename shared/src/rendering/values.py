@@ -1,0 +1,73 @@
+"""Write values for people: numbers and dates in the separators of the report."""
+
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite
+
+from rendering.model import Cell, Formatted, RenderOptions, Scalar
+
+_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet has no time zones
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+MAX_DECIMALS = 15
+
+
+def clean(text: str) -> str:
+    """Drop what XML cannot carry: control characters and halves of surrogate pairs."""
+    return _CONTROL.sub("", text)
+
+
+def number(value: float, decimals: int, options: RenderOptions) -> str:
+    """A number with a fixed count of decimals, rounded half away from zero, with both separators."""
+    if not isfinite(value):
+        return ""
+    places = max(0, min(decimals, MAX_DECIMALS))
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    whole, _, fraction = f"{rounded:,f}".partition(".")
+    whole = whole.replace(",", options.thousands)
+    return f"{whole}{options.decimal}{fraction}" if fraction else whole
+
+
+def plain_number(value: float, options: RenderOptions) -> str:
+    """A number as it is: no thousands, no needless decimals."""
+    if isinstance(value, int):
+        return str(value)
+    if not isfinite(value):
+        return ""
+    text = f"{value:.15g}"
+    if "e" in text:
+        text = format(Decimal(text), "f")
+    return text.replace(".", options.decimal)
+
+
+def display(value: Scalar, options: RenderOptions) -> str:
+    """How a value reads where the template gives no format."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return plain_number(value, options)
+    if isinstance(value, datetime):
+        return strftime(value, options.datetime_format)
+    if isinstance(value, date):
+        return strftime(value, options.date_format)
+    return clean(value)
+
+
+def strftime(value: date, pattern: str) -> str:
+    """A date by an strftime pattern, without the width specifiers that could ask for gigabytes."""
+    return value.strftime(re.sub(r"%[^a-zA-Z%]+", "%", pattern))
+
+
+def shown(cell: Cell, options: RenderOptions) -> str:
+    """What the source showed, or the value written by our rules where it showed nothing."""
+    return clean(cell.text) if isinstance(cell, Formatted) else display(cell, options)
+
+
+def serial(value: date) -> float:
+    """A date as a spreadsheet counts: days since 1899-12-30, the time zone left out as wall time."""
+    naive = value.replace(tzinfo=None) if isinstance(value, datetime) else datetime.combine(value, time())
+    days: timedelta = naive - _EPOCH
+    result = days.days + (days.seconds + days.microseconds / 1e6) / 86_400
+    return int(result) if result == int(result) else result

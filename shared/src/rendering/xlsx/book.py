@@ -1,0 +1,242 @@
+"""An xlsx template filled: only what a tag touches is edited, every other part stays the bytes it was."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rendering.language import Language, Scope
+from rendering.model import RenderData, RenderOptions, TemplateError
+from rendering.opc import Package, child, descendants, local, serialize
+from rendering.tags import has_tags
+from rendering.text import fill
+from rendering.xlsx.charts import fill_drawing_text, refresh_chart
+from rendering.xlsx.formula import sheet_names, split_cell, translate
+from rendering.xlsx.moves import Plans, grown, mover, outside
+from rendering.xlsx.parts import move_related, move_sheet
+from rendering.xlsx.sheet import Sheet, Writer
+from rendering.xlsx.strings import Strings, Styles
+
+Element = Any
+_CHART_SPACES = (b"drawingml/2006/chart", b"drawingml/chart", b"drawing/2014/chartex")
+
+
+@dataclass(slots=True)
+class Book:
+    """A workbook while it is being filled."""
+
+    package: Package
+    language: Language
+    data: RenderData
+    part: str
+    root: Element
+    strings: Strings
+    styles: Styles
+    sheets: list[Sheet] = field(default_factory=list)
+    plans: Plans = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    changed: bool = False
+
+    @property
+    def touched(self) -> list[Sheet]:
+        """The sheets that have tags."""
+        return [sheet for sheet in self.sheets if sheet.plan is not None]
+
+
+def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
+    """Fill a workbook; returns its bytes and warnings."""
+    book = open_book(Package(template), data, options)
+    for sheet in book.sheets:
+        sheet.scan(book.strings)
+        if sheet.tagged:
+            book.plans[sheet.name.lower()] = sheet.lay_out(book.language)
+    for sheet in book.touched:
+        _expand_shared(sheet)
+        _write(book, sheet)
+    _others(book)
+    _names(book)
+    for part in _drawn(book):
+        _drawing(book, part)
+    _finish(book)
+    return book.package.save(), book.warnings
+
+
+def open_book(package: Package, data: RenderData, options: RenderOptions) -> Book:
+    """Read workbook, strings and the sheets that may have tags."""
+    found = package.related("", "officeDocument")
+    if not found:
+        raise TemplateError("template", "it has no workbook", "Upload an xlsx file")
+    part = found[0]
+    root = package.xml(part)
+    if local(root) != "workbook":
+        raise TemplateError(
+            "template", "it is no Excel workbook", "Upload an xlsx file (xlsb and ods cannot be read)"
+        )
+    strings = Strings(package, part).load()
+    book = Book(package, Language(data, options), data, part, root, strings, Styles(package, part))
+    targets = {r.id: r for r in package.rels(part)}
+    for sheet in descendants(root, "sheet"):
+        rel = targets.get(next((v for k, v in sheet.attrib.items() if k.endswith("}id")), ""))
+        if rel is None or rel.kind != "worksheet" or rel.target not in package:
+            continue
+        content = package.read(rel.target)
+        if strings.tagged or b"{{" in content or b"{%" in content:
+            xml = package.xml(rel.target)
+            book.sheets.append(Sheet(sheet.get("name", ""), rel.target, xml, Scope(data)))
+    return book
+
+
+def _write(book: Book, sheet: Sheet) -> None:
+    plan = sheet.plan
+    assert plan is not None  # noqa: S101 - touched sheets have one
+    writer = Writer(sheet, book.language, book.strings, book.styles, mover(sheet.name, book.plans))
+    writer.rows()
+    if plan.changed:
+        move_sheet(sheet.root, plan, sheet.name, book.plans)
+        move_related(book.package, sheet.part, plan)
+        book.changed = True
+    _headers(book, sheet)
+    book.package.write(sheet.part, writer.bytes(serialize(sheet.root)))
+    book.warnings.extend(sheet.warnings)
+
+
+def _headers(book: Book, sheet: Sheet) -> None:
+    """Tags in page headers and footers; an ampersand is a code there and must be doubled."""
+    holder = child(sheet.root, "headerFooter")
+    for element in holder if holder is not None else ():
+        if element.text and has_tags(element.text):
+            element.text = _escaped(element.text, book, sheet)
+
+
+def _escaped(text: str, book: Book, sheet: Sheet) -> str:
+    place = f"{sheet.name}, page header or footer"
+    marked = text.replace("&", "\x00")
+    return fill(marked, book.language, sheet.scope, place).replace("&", "&&").replace("\x00", "&")
+
+
+def _expand_shared(sheet: Sheet) -> None:
+    """Write shared formulas out: their cells part when rows move."""
+    if sheet.plan is None or not sheet.plan.changed:
+        return
+    masters: dict[str, tuple[str, str, int]] = {}
+    for row in sheet.rows.values():
+        for cell in row:
+            formula = child(cell, "f") if local(cell) == "c" else None
+            if formula is None or formula.get("t") != "shared":
+                continue
+            column, number = split_cell(cell.get("r"))
+            if formula.text:
+                masters[formula.get("si", "")] = (formula.text, column, number)
+            elif formula.get("si", "") in masters:
+                text, from_column, from_row = masters[formula.get("si", "")]
+                formula.text = translate(text, number - from_row, _number(column) - _number(from_column))
+            for name in ("t", "si", "ref"):
+                formula.attrib.pop(name, None)
+
+
+def _number(column: str) -> int:
+    result = 0
+    for letter in column:
+        result = result * 26 + ord(letter) - 64
+    return result
+
+
+def _others(book: Book) -> None:
+    """Formulas of untouched sheets that look at a sheet whose rows moved."""
+    moved = {name for name, plan in book.plans.items() if plan.changed}
+    done = {sheet.part for sheet in book.touched}
+    if not moved:
+        return
+    for rel in book.package.rels(book.part):
+        if rel.kind != "worksheet" or rel.target in done or b"!" not in book.package.read(rel.target):
+            continue
+        root = book.package.xml(rel.target)
+        move = outside(book.plans)
+        touched = False
+        for formula in descendants(root, "f", "formula", "formula1", "formula2"):
+            if formula.text and {n.lower() for n in sheet_names(formula.text)} & moved:
+                formula.text = move(formula.text)
+                touched = True
+                cell = formula.getparent()
+                value = child(cell, "v") if local(cell) == "c" else None
+                if value is not None:
+                    cell.remove(value)
+                    cell.attrib.pop("t", None)
+        if touched:
+            book.package.write(rel.target, serialize(root))
+
+
+def _names(book: Book) -> None:
+    """Defined names, print areas and titles among them."""
+    move = outside(book.plans)
+    for element in descendants(book.root, "definedName"):
+        if element.text:
+            element.text = move(element.text)
+
+
+def _drawn(book: Book) -> Iterator[str]:
+    """Parts that may hold charts or drawn text."""
+    for name in book.package.names():
+        if name.endswith(".xml") and ("/charts/" in name or "/drawings/" in name or "/chartsheets/" in name):
+            yield name
+
+
+def _drawing(book: Book, part: str) -> None:
+    content = book.package.read(part)
+    chart = any(space in content[:2_000] for space in _CHART_SPACES)
+    texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
+    if not texts and not (chart and book.touched):
+        return
+    root = book.package.xml(part)
+    changed = fill_drawing_text(root, book.language, Scope(book.data), part) if texts else False
+    if chart:
+        changed |= refresh_chart(
+            root, outside(book.plans), {s.name.lower(): s.known for s in book.touched}, book.plans
+        )
+    if changed:
+        book.package.write(part, serialize(root))
+
+
+def _pivots(book: Book) -> None:
+    """Pivot tables over moved rows take their new range and are refreshed when the file is opened."""
+    for rel in book.package.rels(book.part):
+        if rel.kind != "pivotCacheDefinition":
+            continue
+        root = book.package.xml(rel.target)
+        source = next(iter(descendants(root, "worksheetSource")), None)
+        plan = book.plans.get((source.get("sheet") or "").lower()) if source is not None else None
+        named = source is not None and source.get("name") and book.plans
+        if plan is None and not named:
+            continue
+        if plan is not None and source is not None and source.get("ref"):
+            source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
+        root.set("refreshOnLoad", "1")
+        book.package.write(rel.target, serialize(root))
+
+
+def _finish(book: Book) -> None:
+    _pivots(book)
+    if not book.touched:
+        return
+    book.strings.save()
+    book.styles.save()
+    for name in book.package.related(book.part, "calcChain"):
+        book.package.remove(name)
+        book.package.drop_rels(book.part, "calcChain")
+    _recalculate(book.root)
+    book.package.write(book.part, serialize(book.root))
+
+
+_AFTER_CALC = {
+    "oleSize", "customWorkbookViews", "pivotCaches", "smartTagPr", "smartTagTypes", "webPublishing",
+    "fileRecoveryPr", "webPublishObjects", "extLst",
+}  # fmt: skip
+
+
+def _recalculate(root: Element) -> None:
+    """Ask for all formulas to be computed when the file is opened."""
+    calc = child(root, "calcPr")
+    if calc is None:
+        calc = root.makeelement(root.tag.replace("workbook", "calcPr"))
+        at = next((i for i, e in enumerate(root) if local(e) in _AFTER_CALC), len(root))
+        root.insert(at, calc)
+    calc.set("fullCalcOnLoad", "1")

@@ -1,0 +1,300 @@
+"""Where the rows of a template sheet go: which repeat, which vanish, and how far the rest moves.
+
+A sheet is read as a list of plain rows, *repeats* (one row whose tags name columns of a table) and *blocks*
+(rows between ``{% for %}`` or ``{% if %}`` and their end, each alone in a row of its own, which vanishes).
+Laying it out gives the list of output rows and a map from template rows to output rows, which everything
+that points at rows (formulas, charts, merged cells, ...) is moved by.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rendering.language import Language, Record, Scope
+from rendering.model import RenderData, TemplateError, records
+from rendering.tags import MAX_BLOCKS, Statement
+
+MAX_ROW = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A row that is written once for every row of its tables (side by side when there are several)."""
+
+    row: int
+    tables: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Branch:
+    """The rows under one ``for``, ``if``, ``elif`` or ``else``; ``row`` holds the statement itself."""
+
+    row: int
+    statement: Statement
+    nodes: list["Node"] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Block:
+    """Rows that are written once per turn of a loop, or only under a condition."""
+
+    first: int
+    last: int
+    branches: list[Branch]
+
+
+Node = Repeat | Block
+
+
+def read(statements: dict[int, Statement], tables: dict[int, tuple[str, ...]], place: str) -> list[Node]:
+    """Build the nodes of a sheet from its statement rows and its rows with columns of tables."""
+    root: list[Node] = []
+    stack: list[Block] = []
+
+    def target() -> list[Node]:
+        return stack[-1].branches[-1].nodes if stack else root
+
+    for row in sorted({*statements, *tables}):
+        found = statements.get(row)
+        if found is None:
+            target().append(Repeat(row, tables[row]))
+        elif found.word in {"for", "if"}:
+            stack.append(Block(row, row, [Branch(row, found)]))
+            if len(stack) > MAX_BLOCKS:
+                raise TemplateError(f"{place}, row {row}", "too many blocks stand in each other", "Use fewer")
+        elif not stack or (
+            found.word.startswith("end") and found.word[3:] != stack[-1].branches[0].statement.word
+        ):
+            raise TemplateError(
+                f"{place}, row {row}", f"{found.word!r} closes nothing", "Open the block before it"
+            )
+        elif found.word in {"elif", "else"}:
+            stack[-1].branches.append(Branch(row, found))
+        else:
+            block = stack.pop()
+            block.last = row
+            target().append(block)
+    if stack:
+        raise TemplateError(
+            f"{place}, row {stack[-1].first}", f"'{stack[-1].branches[0].statement.word}' is never closed",
+            f"Add {{% end{stack[-1].branches[0].statement.word} %}} in a row of its own",
+        )  # fmt: skip
+    return root
+
+
+@dataclass(slots=True)
+class Region:
+    """Template rows whose count changed, and the output rows they became (``stop`` is past the last)."""
+
+    first: int
+    last: int
+    start: int
+    stop: int
+    turns: list["Turn"] | None = None  # None: a repeat
+
+    def spans(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Output rows of template rows inside this region, one span per turn."""
+        if self.turns is None:
+            return [(self.start, self.stop - 1)]
+        found = (turn.span(first, last) for turn in self.turns if turn.first <= last and first <= turn.last)
+        return [span for span in found if span]
+
+
+@dataclass(slots=True)
+class Turn:
+    """One copy of template rows ``first`` to ``last``, written from output row ``start`` on."""
+
+    first: int
+    last: int
+    start: int
+    parent: "Turn | None" = None
+    regions: list[Region] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+
+    def add(self, region: Region) -> None:
+        """Note a region; regions come in order."""
+        self.regions.append(region)
+        self._starts.append(region.first)
+
+    def region(self, row: int) -> Region | None:
+        """The region a template row lies in."""
+        at = bisect_right(self._starts, row) - 1
+        return self.regions[at] if at >= 0 and row <= self.regions[at].last else None
+
+    def begin(self, row: int) -> int:
+        """The first output row of a template row; for a vanished row, the row that took its place."""
+        at = bisect_right(self._starts, row) - 1
+        if at < 0:
+            return self.start + row - self.first
+        region = self.regions[at]
+        if row > region.last:
+            return region.stop + row - region.last - 1
+        spans = region.spans(row, row)
+        return spans[0][0] if spans else region.start
+
+    def end(self, row: int) -> int:
+        """The last output row of a template row; for a vanished row, the row before its place."""
+        region = self.region(row)
+        if region is None:
+            return self.begin(row)
+        spans = region.spans(row, row)
+        return spans[-1][1] if spans else region.stop - 1
+
+    def span(self, first: int, last: int) -> tuple[int, int] | None:
+        """Output rows from the beginning of one template row to the end of another; None if all vanished."""
+        result = self.begin(first), self.end(last)
+        return result if result[0] <= result[1] else None
+
+    def holder(self, row: int) -> "Turn":
+        """The innermost turn around this one that has the row."""
+        turn = self
+        while turn.parent is not None and not turn.first <= row <= turn.last:
+            turn = turn.parent
+        return turn
+
+    def copies(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Where a thing of these rows stands: once per repetition, or once, grown."""
+        region = self.region(first)
+        if region is None or last > region.last:
+            span = self.span(first, last)
+            if span:
+                yield span
+        elif region.turns is None:
+            for row in range(region.start, region.stop):
+                yield row, row
+        else:
+            for turn in region.turns:
+                if turn.first <= first and last <= turn.last:
+                    yield from turn.copies(first, last)
+
+    def union(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The same as ranges that touch each other joined: what a rule about these rows covers."""
+        region = self.region(first)
+        if region is not None and last <= region.last and region.turns is None:
+            return [(region.start, region.stop - 1)]
+        result: list[tuple[int, int]] = []
+        for start, stop in self.copies(first, last):
+            if result and result[-1][1] + 1 >= start:
+                result[-1] = (result[-1][0], max(stop, result[-1][1]))
+            else:
+                result.append((start, stop))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Output rows made from one template row: ``count`` of them if it repeats."""
+
+    row: int
+    start: int
+    scope: Scope
+    turn: Turn
+    repeat: Repeat | None = None
+    count: int = 1
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sheet laid out: output rows in order, and the map of rows."""
+
+    outs: list[Out]
+    root: Turn
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row stands elsewhere than in the template."""
+        return any(r.stop - r.start != r.last - r.first + 1 or r.turns is not None for r in self.root.regions)
+
+
+def lay_out(rows: list[int], nodes: list[Node], language: Language, scope: Scope, place: str) -> Plan:
+    """Lay out a sheet that has these rows."""
+    outs: list[Out] = []
+    budget = [language.options.limits.cells]
+    root = Turn(1, MAX_ROW, 1)
+    last = _turn(rows, nodes, root, outs, language, scope, place, budget)
+    if last > min(MAX_ROW, language.options.limits.rows):
+        raise TemplateError(
+            place,
+            f"it would grow to {last} rows; a sheet has at most {MAX_ROW}",
+            "Filter the data or export it as csv",
+        )
+    return Plan(outs, root)
+
+
+def _turn(rows: list[int], nodes: list[Node], turn: Turn, outs: list[Out], language: Language, scope: Scope,
+          place: str, budget: list[int]) -> int:  # fmt: skip
+    """Write the rows of one turn; returns its last output row."""
+    by_row = {row: node for node in nodes for row in _rows_of(node)}
+    done: set[int] = set()
+    for row in rows:
+        if not turn.first <= row <= turn.last:
+            continue
+        node = by_row.get(row)
+        if node is None:
+            outs.append(Out(row, turn.begin(row), scope, turn))
+        elif isinstance(node, Repeat):
+            out = _repeat(node, turn.begin(row), scope, turn, language)
+            turn.add(Region(row, row, out.start, out.start + out.count))
+            outs.append(out)
+            budget[0] -= out.count
+        elif node.first not in done:
+            done.add(node.first)
+            _block(rows, node, turn, outs, language, scope, place, budget)
+        if budget[0] < 0:
+            raise TemplateError(place, "it grows beyond the limit", "Filter the data or loop over fewer rows")
+    return turn.end(max([r for r in rows if turn.first <= r <= turn.last], default=turn.first))
+
+
+def _rows_of(node: Node) -> range:
+    return range(node.row, node.row + 1) if isinstance(node, Repeat) else range(node.first, node.last + 1)
+
+
+def _repeat(node: Repeat, start: int, scope: Scope, turn: Turn, language: Language) -> Out:
+    count = max(len(language.data.tables[name].rows) for name in node.tables)
+    return Out(node.row, start, scope, turn, node, max(count, 1), empty=count == 0)
+
+
+def _block(rows: list[int], block: Block, turn: Turn, outs: list[Out], language: Language, scope: Scope,
+           place: str, budget: list[int]) -> None:  # fmt: skip
+    start = turn.begin(block.first)
+    region = Region(block.first, block.last, start, start, [])
+    for branch, end, inner in _turns(block, language, scope, place):
+        copy = Turn(branch.row + 1, end - 1, region.stop, turn)
+        before = len(outs)
+        if copy.last >= copy.first:
+            _turn(rows, branch.nodes, copy, outs, language, inner, place, budget)
+            region.stop = copy.end(copy.last) + 1
+            region.turns.append(copy)  # type: ignore[union-attr]
+        budget[0] -= 1 + len(outs) - before
+        if budget[0] < 0:
+            raise TemplateError(place, "it grows beyond the limit", "Filter the data or loop over fewer rows")
+    turn.add(region)
+
+
+def _turns(block: Block, language: Language, scope: Scope, place: str) -> Iterator[tuple[Branch, int, Scope]]:
+    """The branches to write, the row each ends before, and what names mean in it."""
+    ends = [*(branch.row for branch in block.branches[1:]), block.last]
+    where = f"{place}, row {block.first}"
+    head = block.branches[0].statement
+    if head.word == "for":
+        any_turn = False
+        for inner in language.loop(head, scope, where):
+            any_turn = True
+            yield block.branches[0], ends[0], inner
+        if not any_turn and len(block.branches) > 1:
+            yield block.branches[1], ends[1], scope
+        return
+    for branch, end in zip(block.branches, ends, strict=True):
+        condition = branch.statement.condition
+        if condition is None or language.holds(condition, scope, where):
+            yield branch, end, scope
+            return
+
+
+def records_of(repeat: Repeat, data: RenderData) -> Iterator[dict[str, Record | None]]:
+    """For every output row of a repeat, the current row of each of its tables; None past the shorter's end."""
+    count = max(max(len(data.tables[name].rows) for name in repeat.tables), 1)
+    streams = {name: records(data.tables[name]) for name in repeat.tables}
+    for _ in range(count):
+        yield {name: next(stream, None) for name, stream in streams.items()}

@@ -1,0 +1,121 @@
+"""Where references point after sheets were laid out."""
+
+from collections.abc import Callable
+
+from rendering.xlsx.formula import Ref, map_formula, split_cell
+from rendering.xlsx.layout import Out, Plan, Turn
+
+Plans = dict[str, Plan]
+"""Plans of the sheets that were laid out, by lower-case sheet name."""
+
+
+def mover(sheet: str, plans: Plans) -> Callable[[str, Out, int], str]:
+    """Moves the formulas of one sheet: relative references of a repeated row go along with it, as in filling down."""
+    own = sheet.lower()
+
+    def move(formula: str, out: Out, turn: int) -> str:
+        return map_formula(formula, lambda ref: _from_row(ref, out, turn, own, plans))
+
+    return move
+
+
+def _from_row(ref: Ref, out: Out, turn: int, own: str, plans: Plans) -> tuple[int, int] | None:
+    if ref.sheet is not None and ref.sheet.lower() != own:
+        plan = plans.get(ref.sheet.lower())
+        return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
+    last = ref.last or ref.first
+    holder = out.turn
+    while holder.parent is not None and not (holder.first <= ref.first and last <= holder.last):
+        holder = holder.parent
+    if out.repeat is None:
+        return _from_outside(ref, holder)
+
+    def place(row: int, found: int, *, fixed: bool) -> int:
+        if fixed:
+            return found
+        return out.start + turn if row == out.row else found + turn
+
+    first = place(ref.first, holder.begin(ref.first), fixed=ref.first_fixed)
+    if ref.last is None:
+        grown = ref.argument and ref.first_fixed
+        return first, holder.end(ref.first) if grown else first
+    end = place(ref.last, holder.end(ref.last), fixed=ref.last_fixed)
+    return (first, end) if first <= end else None
+
+
+def _from_outside(ref: Ref, holder: Turn) -> tuple[int, int] | None:
+    if ref.last is not None:
+        return holder.span(ref.first, ref.last)
+    span = holder.span(ref.first, ref.first)
+    if span is None:
+        return None
+    return span if ref.argument else (span[0], span[0])
+
+
+def outside(plans: Plans, default: str = "") -> Callable[[str], str]:
+    """Moves formulas that stand in no row: names, charts, rules. ``default``: the sheet of bare references."""
+
+    def mapper(ref: Ref) -> tuple[int, int] | None:
+        plan = plans.get((ref.sheet or default).lower())
+        return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
+
+    return lambda formula: map_formula(formula, mapper)
+
+
+def rule(plan: Plan, sheet: str, plans: Plans) -> Callable[[str], str]:
+    """Moves the formula of a rule (format, validation): relative references mean the rule's first row."""
+
+    def mapper(ref: Ref) -> tuple[int, int] | None:
+        own = ref.sheet is None or ref.sheet.lower() == sheet.lower()
+        if own and ref.last is None and not ref.first_fixed:
+            row = plan.root.begin(ref.first)
+            return row, row
+        target = plan if own else plans.get((ref.sheet or "").lower())
+        return _from_outside(ref, target.root) if target else (ref.first, ref.last or ref.first)
+
+    return lambda formula: map_formula(formula, mapper)
+
+
+def split_range(reference: str) -> tuple[str, int, str, int] | None:
+    """``A1:B2`` or ``A1`` as columns and rows; None for whole columns or rows."""
+    first, _, last = reference.partition(":")
+    try:
+        a, b = split_cell(first), split_cell(last or first)
+    except ValueError:
+        return None
+    return a[0], a[1], b[0], b[1]
+
+
+def _join(a: str, first: int, b: str, last: int, *, single: bool) -> str:
+    return f"{a}{first}" if single and first == last and a == b else f"{a}{first}:{b}{last}"
+
+
+def grown(reference: str, turn: Turn) -> str | None:
+    """One reference, moved and grown; None if all its rows vanished."""
+    parts = split_range(reference)
+    if parts is None:
+        return reference
+    span = turn.span(parts[1], parts[3])
+    return _join(parts[0], span[0], parts[2], span[1], single=":" not in reference) if span else None
+
+
+def copied(reference: str, turn: Turn) -> list[str]:
+    """A reference once per repetition of its rows."""
+    parts = split_range(reference)
+    if parts is None:
+        return [reference]
+    single = ":" not in reference
+    return [_join(parts[0], a, parts[2], b, single=single) for a, b in turn.copies(parts[1], parts[3])]
+
+
+def covered(references: str, turn: Turn) -> str:
+    """A list of references as rules have it, moved; ranges that touch are one."""
+    result: list[str] = []
+    for reference in references.split():
+        parts = split_range(reference)
+        if parts is None:
+            result.append(reference)
+            continue
+        for first, last in turn.union(parts[1], parts[3]):
+            result.append(_join(parts[0], first, parts[2], last, single=True))
+    return " ".join(result)

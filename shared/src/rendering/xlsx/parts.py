@@ -1,0 +1,212 @@
+"""Everything of a sheet that points at rows and is no cell: moved by the sheet's plan."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from rendering.opc import Package, child, descendants, local, serialize
+from rendering.xlsx.layout import Plan, Turn
+from rendering.xlsx.moves import Plans, copied, covered, grown, outside, rule
+
+Element = Any
+
+_ONE_PER_COPY = ("mergeCell", "hyperlink")
+_GROWN = ("autoFilter", "sortState", "sortCondition")
+
+
+def move_sheet(root: Element, plan: Plan, name: str, plans: Plans) -> None:
+    """Move what stands in the sheet part itself, beside its rows."""
+    turn = plan.root
+    for element in [e for e in root.iter() if local(e) in _ONE_PER_COPY]:
+        _copy(element, "ref", copied(element.get("ref", ""), turn))
+    for element in descendants(root, *_GROWN):
+        _regrow(element, turn)
+    for element in descendants(root, "protectedRange", "ignoredError", "selection"):
+        _cover(element, "sqref", turn, drop=local(element) != "selection")
+    for element in descendants(root, "selection"):
+        if element.get("activeCell"):
+            element.set("activeCell", _single(element.get("activeCell"), turn))
+    _rules(root, plan, name, plans)
+    _breaks(root, turn)
+    _sparklines(root, turn, outside(plans, name))
+    _anchors(root, turn)
+    _dimension(root, turn)
+    _counts(root)
+
+
+def _single(reference: str, turn: Turn) -> str:
+    moved = grown(reference, turn)
+    return moved.partition(":")[0] if moved else "A1"
+
+
+def _copy(element: Element, attribute: str, references: list[str]) -> None:
+    parent = element.getparent()
+    at = parent.index(element)
+    parent.remove(element)
+    for offset, reference in enumerate(references):
+        new = deepcopy(element)
+        new.set(attribute, reference)
+        parent.insert(at + offset, new)
+    if not len(parent) and local(parent) in {"mergeCells", "hyperlinks"}:
+        parent.getparent().remove(parent)
+
+
+def _regrow(element: Element, turn: Turn) -> None:
+    if element.get("ref"):
+        moved = grown(element.get("ref"), turn)
+        if moved:
+            element.set("ref", moved)
+
+
+def _cover(element: Element, attribute: str, turn: Turn, *, drop: bool) -> bool:
+    """Move a list of references; drops the element if nothing is left of it. True if it stays."""
+    if element.get(attribute) is None:
+        return True
+    moved = covered(element.get(attribute), turn)
+    if moved:
+        element.set(attribute, moved)
+    elif drop:
+        element.getparent().remove(element)
+        return False
+    else:
+        element.set(attribute, "A1")
+    return True
+
+
+def _rules(root: Element, plan: Plan, name: str, plans: Plans) -> None:
+    """Conditional formats and validations, the old ones and their twins in the extension list."""
+    move = rule(plan, name, plans)
+    for element in descendants(root, "conditionalFormatting", "dataValidation"):
+        if not _cover(element, "sqref", plan.root, drop=True):
+            continue
+        for inner in descendants(element, "sqref"):
+            inner.text = covered(inner.text or "", plan.root)
+            if not inner.text:
+                element.getparent().remove(element)
+                break
+        for inner in descendants(element, "formula", "formula1", "formula2", "f"):
+            if inner.text and not len(inner):
+                inner.text = move(inner.text)
+        for inner in descendants(element, "cfvo"):
+            if inner.get("type") == "formula" and inner.get("val"):
+                inner.set("val", move(inner.get("val")))
+
+
+def _breaks(root: Element, turn: Turn) -> None:
+    for holder in descendants(root, "rowBreaks"):
+        for one in [e for e in holder if local(e) == "brk"]:
+            copies = [last for _, last in turn.copies(int(one.get("id", "1")), int(one.get("id", "1")))]
+            holder.remove(one)
+            for row in copies:
+                new = deepcopy(one)
+                new.set("id", str(row))
+                holder.append(new)
+        count = sum(1 for e in holder if local(e) == "brk")
+        holder.set("count", str(count))
+        if "manualBreakCount" in holder.attrib:
+            holder.set("manualBreakCount", str(sum(1 for e in holder if e.get("man") in {"1", "true"})))
+
+
+def _sparklines(root: Element, turn: Turn, move: Callable[[str], str]) -> None:
+    """One sparkline per repetition of its row, each over its own row."""
+    for line in [e for e in root.iter() if local(e) == "sparkline"]:
+        source, cell = child(line, "f"), child(line, "sqref")
+        if cell is None or not cell.text:
+            continue
+        places = copied(cell.text, turn)
+        parent, at = line.getparent(), line.getparent().index(line)
+        parent.remove(line)
+        for offset, place in enumerate(places):
+            new = deepcopy(line)
+            child(new, "sqref").text = place
+            if source is not None and source.text:
+                child(new, "f").text = _row_of(source.text, cell.text, place) or move(source.text)
+            parent.insert(at + offset, new)
+    for group in [e for e in root.iter() if local(e) == "sparklineGroup"]:
+        date_axis = child(group, "f")
+        if date_axis is not None and date_axis.text:
+            date_axis.text = move(date_axis.text)
+
+
+def _row_of(formula: str, cell: str, place: str) -> str | None:
+    """The source of a sparkline that looks along its own row, in the row of its copy."""
+    old, new = cell.lstrip("$ABCDEFGHIJKLMNOPQRSTUVWXYZ"), place.lstrip("$ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    sheet, bang, reference = formula.rpartition("!")
+    parts = [p.replace("$", "") for p in reference.split(":")]
+    rows = {p.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for p in parts}
+    if rows != {old}:
+        return None
+    return sheet + bang + ":".join(p.rstrip("0123456789") + new for p in parts)
+
+
+def _anchors(root: Element, turn: Turn) -> None:
+    """Shapes go with the row they begin in and keep their size."""
+    for anchor in descendants(root, "twoCellAnchor", "oneCellAnchor", "anchor"):
+        start = next((e for e in anchor if local(e) == "from"), None)
+        stop = next((e for e in anchor if local(e) == "to"), None)
+        row = child(start, "row") if start is not None else None
+        if row is None:
+            continue
+        old = int(row.text or "0")
+        new = turn.begin(old + 1) - 1
+        row.text = str(new)
+        end = child(stop, "row") if stop is not None else None
+        if end is not None:
+            end.text = str(int(end.text or "0") + new - old)
+
+
+def _dimension(root: Element, turn: Turn) -> None:
+    found = child(root, "dimension")
+    if found is not None and found.get("ref"):
+        found.set("ref", grown(found.get("ref"), turn) or "A1")
+
+
+def _counts(root: Element) -> None:
+    for element in descendants(root, "mergeCells", "dataValidations"):
+        if "count" in element.attrib:
+            element.set("count", str(len(element)))
+    for element in descendants(root, "dataValidations", "conditionalFormattings"):
+        if not len(element):
+            element.getparent().remove(element)
+
+
+def move_related(package: Package, part: str, plan: Plan) -> None:
+    """Move the parts that belong to a sheet: tables, comments, drawings."""
+    for name in package.related(part, "table"):
+        root = package.xml(name)
+        _regrow(root, plan.root)
+        for element in descendants(root, *_GROWN):
+            _regrow(element, plan.root)
+        package.write(name, serialize(root))
+    for kind in ("comments", "threadedComment"):
+        for name in package.related(part, kind):
+            root = package.xml(name)
+            for element in descendants(root, "comment", "threadedComment"):
+                if element.get("ref"):
+                    element.set("ref", _single(element.get("ref"), plan.root))
+            package.write(name, serialize(root))
+    for name in package.related(part, "drawing"):
+        root = package.xml(name)
+        _anchors(root, plan.root)
+        package.write(name, serialize(root))
+    for name in package.related(part, "vmlDrawing"):
+        _notes(package, name, plan.root)
+
+
+def _notes(package: Package, name: str, turn: Turn) -> None:
+    """The boxes of comments: anchors are column, offset, row, offset, twice; the row is told again."""
+    root = package.xml(name)
+    for data in descendants(root, "ClientData"):
+        row, anchor = child(data, "Row"), child(data, "Anchor")
+        begin = int((row.text if row is not None else None) or -1)
+        if row is not None and begin >= 0:
+            row.text = str(turn.begin(begin + 1) - 1)
+        if anchor is None or not anchor.text:
+            continue
+        numbers = [part.strip() for part in anchor.text.split(",")]
+        if len(numbers) == 8:  # noqa: PLR2004 - left, dx, top, dy, right, dx, bottom, dy
+            top, bottom = int(numbers[2]), int(numbers[6])
+            shift = turn.begin((begin if begin >= 0 else top) + 1) - 1 - (begin if begin >= 0 else top)
+            numbers[2], numbers[6] = str(top + shift), str(bottom + shift)
+            anchor.text = ", ".join(numbers)
+    package.write(name, serialize(root))

@@ -1,1 +1,84 @@
-"""qlik"""
+"""Qlik Sense from Python: a session of its own per job, filters that prove themselves, tables as they are."""
+
+from qlik.client import QlikClient
+from qlik.errors import (
+    Aborted,
+    CalculationFailed,
+    ConfigurationError,
+    LimitReached,
+    PermissionDenied,
+    ProtocolError,
+    QlikError,
+    SelectionNotProved,
+    SiteBusy,
+    Transient,
+)
+from qlik.gate import LocalGate, SiteGate
+from qlik.model import (
+    AppInfo,
+    AppLayout,
+    Cell,
+    Column,
+    Dimension,
+    Measure,
+    ProvedSelection,
+    QlikNumberFormat,
+    Row,
+    RowPage,
+    Selection,
+    Sort,
+    Table,
+    Value,
+)
+from qlik.reloads import ReloadSeen
+from qlik.session import AppSession
+from qlik.site import (
+    ApiKeyAuth,
+    CertificateAuth,
+    Impersonation,
+    JwtAuth,
+    Limits,
+    OAuthM2MAuth,
+    QlikSite,
+    TicketAuth,
+)
+
+__all__ = [
+    "Aborted",
+    "ApiKeyAuth",
+    "AppInfo",
+    "AppLayout",
+    "AppSession",
+    "CalculationFailed",
+    "Cell",
+    "CertificateAuth",
+    "Column",
+    "ConfigurationError",
+    "Dimension",
+    "Impersonation",
+    "JwtAuth",
+    "LimitReached",
+    "Limits",
+    "LocalGate",
+    "Measure",
+    "OAuthM2MAuth",
+    "PermissionDenied",
+    "ProtocolError",
+    "ProvedSelection",
+    "QlikClient",
+    "QlikError",
+    "QlikNumberFormat",
+    "QlikSite",
+    "ReloadSeen",
+    "Row",
+    "RowPage",
+    "Selection",
+    "SelectionNotProved",
+    "SiteBusy",
+    "SiteGate",
+    "Sort",
+    "Table",
+    "TicketAuth",
+    "Transient",
+    "Value",
+]

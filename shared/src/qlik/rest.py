@@ -1,0 +1,266 @@
+"""The HTTP side: one place that signs requests, recognises lost sessions, honours rate limits and masks secrets."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import stamina
+
+from qlik.errors import (
+    ConfigurationError,
+    PermissionDenied,
+    ProtocolError,
+    QlikError,
+    SiteBusy,
+    Transient,
+    http_error,
+)
+from qlik.masking import mask
+from qlik.site import Limits
+from qlik.throttle import Throttle, tier_of
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MAX_PAGES = 10_000  # a list that never ends is a fault of the server, not a reason to hang
+
+Credentials = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+class RestClient:
+    """Requests against one base address. `credentials` gives the headers that sign a request.
+
+    Requests that change nothing are tried again on transient failures; others only when the server surely did not
+    take them (429, or no connection).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credentials: Credentials,
+        rejected: Callable[[], None] = lambda: None,
+        tls: ssl.SSLContext | bool = True,
+        limits: Limits,
+        throttle: Throttle | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        quiet_library_logs()
+        self._credentials, self._rejected, self._throttle = credentials, rejected, throttle
+        self._host = urlsplit(base_url).netloc
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            verify=tls,
+            timeout=httpx.Timeout(limits.rest_s, connect=limits.connect_s),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def json(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request and return the decoded JSON body (None when there is no body).
+
+        Raises:
+            QlikError: by the class of the status, see `errors.http_error`.
+
+        """
+        response = await self.send(method, path, **options)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except (ValueError, RecursionError):
+            raise ProtocolError(
+                f"{method} {mask(path)} did not answer with JSON",
+                code=response.status_code,
+                remedy="Check the address: a login page or a proxy seems to answer in place of Qlik.",
+            ) from None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send a request, retried where that is safe, and return the answer if its status is 2xx."""
+        safe = method in {"GET", "HEAD", "DELETE"}
+
+        def again(error: Exception) -> bool | float:
+            if not isinstance(error, QlikError) or not error.transient:
+                return False
+            if not (safe or isinstance(error, SiteBusy) or error.code == "unreachable"):
+                return False
+            if error.retry_after is not None and error.retry_after > _LONGEST_WAIT_S:
+                return False
+            return error.retry_after if error.retry_after is not None else True
+
+        # a quarter of a minute of patience: a job that needs more is put off by whoever runs it
+        async for attempt in stamina.retry_context(
+            on=again, attempts=4, timeout=60, wait_initial=0.3, wait_max=5
+        ):
+            with attempt:
+                return await self._once(method, path, params, json, content, headers)
+        raise AssertionError  # pragma: no cover - the loop above returns or raises
+
+    async def pages(
+        self, path: str, params: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a Cloud list, following `links.next` on the same host only."""
+        url: str | None = path
+        seen: set[str] = set()
+        while url is not None:
+            if url in seen or len(seen) >= _MAX_PAGES:
+                raise ProtocolError(f"The list {mask(path)} does not end", code="paging")
+            seen.add(url)
+            body = await self.json("GET", url, params=params)
+            params = None
+            if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+                raise ProtocolError(f"{mask(path)} did not answer with a list", code="paging")
+            for item in body["data"]:
+                if isinstance(item, dict):
+                    yield item
+            url = self._next(path, body)
+
+    def _next(self, path: str, body: Mapping[str, Any]) -> str | None:
+        href = ((body.get("links") or {}).get("next") or {}).get("href")
+        if not href:
+            return None
+        target = urljoin(str(self._http.base_url), str(href))
+        if urlsplit(target).netloc != self._host:
+            # our token would go along
+            raise ProtocolError(f"The list {mask(path)} continues on another host", code="paging")
+        return target
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> httpx.Response:
+        for last in (False, True):
+            if self._throttle is not None:
+                await self._throttle.take(tier_of(method, urlsplit(path).path))
+            signed = {**(await self._credentials()), **(headers or {})}
+            try:
+                response = await self._http.request(
+                    method, path, params=params, json=json, content=content, headers=signed
+                )
+            except httpx.TimeoutException:
+                raise Transient(f"{method} {mask(path)} got no answer in time", code="timeout") from None
+            except httpx.TransportError as error:
+                raise transport_error(error, method, path) from None
+            if response.is_success:
+                return response
+            error_ = refusal(response, f"{method} {mask(path)}")
+            if isinstance(error_, PermissionDenied) and not last and _lost_session(response):
+                self._rejected()  # sign in afresh, once: tokens and proxy sessions run out
+                continue
+            if self._throttle is not None and isinstance(error_, SiteBusy):
+                self._throttle.blocked(tier_of(method, urlsplit(path).path), error_.retry_after or 1.0)
+            raise error_
+        raise AssertionError  # pragma: no cover - the second round returns or raises
+
+
+_LONGEST_WAIT_S = 60.0
+
+
+def _lost_session(response: httpx.Response) -> bool:
+    return response.status_code != 403  # noqa: PLR2004 - Forbidden stays forbidden after a new sign-in
+
+
+def refusal(response: httpx.Response, doing: str) -> QlikError:
+    """The error an answer outside 2xx stands for, including expired sessions in disguise (research 1.2)."""
+    status = response.status_code
+    if status in _REDIRECTS:
+        return PermissionDenied(
+            f"{doing} was redirected to a login page",
+            code=status,
+            remedy="The session has expired or the virtual proxy prefix is wrong.",
+        )
+    text = response.text[:2000] if response.content else ""
+    if status == 500 and "authentication error" in text.lower():  # noqa: PLR2004 - research 1.2
+        return PermissionDenied(
+            f"{doing}: the proxy session has expired", code=status, remedy="Sign in again."
+        )
+    detail, code = _detail(response, text)
+    error = http_error(
+        status, f"{doing}: HTTP {status}{': ' + detail if detail else ''}", retry_after=_wait(response)
+    )
+    if code:
+        error.code = code
+    return error
+
+
+def _detail(response: httpx.Response, text: str) -> tuple[str, str]:
+    """Title and detail of Qlik Cloud's error body; nothing of a page of HTML."""
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return ("" if "<" in text else text[:200]), ""
+    errors = body.get("errors") if isinstance(body, dict) else None
+    if not isinstance(errors, list) or not errors or not isinstance(errors[0], dict):
+        return "", ""
+    first = errors[0]
+    words = ". ".join(str(first[k]) for k in ("title", "detail") if first.get(k))
+    code = str(first.get("code") or "")
+    return words[:500], "" if code.startswith("HTTP-") else code
+
+
+def _wait(response: httpx.Response) -> float | None:
+    raw = response.headers.get("retry-after", "")
+    try:
+        seconds = float(raw)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 86_400 else None  # noqa: PLR2004 - a day; anything longer is nonsense
+
+
+def transport_error(error: httpx.TransportError, method: str, path: str) -> QlikError:
+    """The error a request that got no answer stands for."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConfigurationError(
+                f"The certificate of the site is not trusted: {cause.verify_message}",
+                code="tls",
+                remedy="Give the site's root certificate (root.pem) as ca_pem.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectError):
+        return Transient(f"{method} {mask(path)}: the site is not reachable", code="unreachable")
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.DecodingError | httpx.RemoteProtocolError):
+        return Transient(
+            f"{method} {mask(path)}: the answer broke off ({type(error).__name__})", code="broken"
+        )
+    return Transient(f"{method} {mask(path)} failed: {type(error).__name__}", code="network")
+
+
+class _MaskingFilter(logging.Filter):
+    """Takes secrets out of what the HTTP libraries log: they write whole addresses and headers."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = mask(record.getMessage()), ()
+        return True
+
+
+_FILTER = _MaskingFilter()
+
+
+def quiet_library_logs() -> None:
+    """Put the masking filter on the loggers of httpx and httpcore. Doing it twice does it once."""
+    for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+        logging.getLogger(name).addFilter(_FILTER)

@@ -1,0 +1,296 @@
+"""One app, open in a session of its own: filters, values and tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeVar
+
+from qlik import cube, formats, selecting
+from qlik.cube import Shape
+from qlik.errors import Aborted, ConfigurationError, LimitReached, QlikError, Transient
+from qlik.model import (
+    AppLayout,
+    Column,
+    Dimension,
+    Measure,
+    ProvedSelection,
+    Row,
+    RowPage,
+    Selection,
+    Sort,
+    Table,
+    Value,
+)
+from qlik.rpc import GLOBAL, EngineConnection, ObjectRef
+from qlik.site import Limits
+
+_T = TypeVar("_T")
+
+_ALREADY_OPEN = 1002
+_TRIES = 3  # a cube that changes under us three times in a row is being reloaded
+_POSSIBLE = {"L", "S", "O"}
+
+
+class AppSession:
+    """An open app. Nobody else shares its selections. Get one from `QlikClient.session`.
+
+    Everything here raises `QlikError` by class; after any `Transient` start again with a new session.
+    """
+
+    def __init__(
+        self, connection: EngineConnection, doc: ObjectRef, layout: AppLayout, limits: Limits
+    ) -> None:
+        self._connection, self._doc, self._limits = connection, doc, limits
+        self.layout = layout
+        self.selections: list[ProvedSelection] = []
+
+    @classmethod
+    async def open(cls, connection: EngineConnection, app_id: str, limits: Limits) -> Self:
+        """Open the app in a fresh connection, with its data.
+
+        Raises:
+            ConfigurationError, PermissionDenied: the app is not there or not for this user.
+            Transient: it is open without data, being reloaded, or does not open within `open_s` seconds.
+
+        """
+        missing = f"The app {app_id} did not open"
+        try:
+            doc = await connection.call_object(
+                GLOBAL, "OpenDoc", app_id, "", "", "", False, missing=missing, within_s=limits.open_s
+            )
+        except QlikError as error:
+            if error.code != _ALREADY_OPEN:
+                raise
+            doc = await connection.call_object(GLOBAL, "GetActiveDoc", missing=missing)
+        connection.doc = doc
+        return cls(connection, doc, await _app_layout(connection, doc, app_id), limits)
+
+    @property
+    def connection(self) -> EngineConnection:
+        """The connection below, for calls this class has no word for."""
+        return self._connection
+
+    @property
+    def doc(self) -> ObjectRef:
+        """The engine's handle of the open app."""
+        return self._doc
+
+    async def check_same_data(self) -> None:
+        """Raise Transient if the app was reloaded since this session opened it: then what was read is old."""
+        now = await _app_layout(self._connection, self._doc, self.layout.app_id)
+        if now.last_reload_time != self.layout.last_reload_time:
+            raise Transient(
+                f"The app {self.layout.app_id} was reloaded while it was read",
+                code="reloaded",
+                remedy="Run the report again; it then shows the new data.",
+            )
+
+    async def select(self, selections: Sequence[Selection]) -> list[ProvedSelection]:
+        """Make exactly these filters active and prove it; an empty list clears all filters and proves that.
+
+        Raises:
+            SelectionNotProved: names the field and values that are not active as asked.
+
+        """
+        self.selections = []
+        self.selections = await selecting.apply(self._connection, self._doc, selections)
+        return self.selections
+
+    async def check_expression(self, expression: str) -> None:
+        """Raise ConfigurationError if the expression is not valid or names unknown fields.
+
+        The engine itself gives 0 or null for an unknown field, without an error.
+        """
+        result = await self._connection.call(self._doc.handle, "CheckExpression", expression)
+        message = str(result.get("qErrorMsg") or "")
+        bad = [
+            _cut(expression, span)
+            for key in ("qBadFieldNames", "qDangerousFieldNames")
+            for span in result.get(key) or []
+            if isinstance(span, Mapping)
+        ]
+        if message or bad:
+            why = message or "it names fields the app does not have: " + ", ".join(bad)
+            raise ConfigurationError(
+                f"The expression {expression!r} is not valid: {why}",
+                code="expression",
+                remedy="Correct the expression, or the field names in it, in the template or task.",
+            )
+
+    async def evaluate(self, expression: str) -> Value:
+        """The value of an expression under the current filters, checked first."""
+        await self.check_expression(expression)
+        result = await self._connection.call(self._doc.handle, "EvaluateEx", expression)
+        answer = result.get("qValue", result.get("qReturn"))  # schema and documentation disagree: both
+        if isinstance(answer, Mapping):
+            return formats.value(answer)
+        return Value("" if answer is None else str(answer))
+
+    async def variable(self, name: str) -> Value:
+        """The value of a variable. Raises ConfigurationError if the app has none of this name."""
+        found = await self._connection.call_object(
+            self._doc.handle, "GetVariableByName", name, missing=f"The app has no variable {name!r}"
+        )
+        layout = (await self._connection.call(found.handle, "GetLayout")).get("qLayout") or {}
+        return Value(str(layout.get("qText") or ""), formats.number(layout.get("qNum")))
+
+    async def field_values(self, field: str, *, limit: int, truncate: bool = False) -> list[Value]:
+        """The possible values of a field under the current filters.
+
+        Raises:
+            LimitReached: when there are more than `limit`, unless `truncate` allows to cut them off.
+
+        """
+        values, counts = await self._restarting(
+            lambda: selecting.listed(
+                self._connection,
+                self._doc,
+                field,
+                states=_POSSIBLE,
+                limit=limit,
+            )
+        )
+        possible = sum(int(counts.get(key) or 0) for key in ("qLocked", "qSelected", "qOption"))
+        if possible > limit and not truncate:
+            raise LimitReached(
+                f"The field {field!r} has {possible} possible values, allowed are {limit}",
+                code="max-values",
+                remedy="Narrow it with a filter, or choose a field with fewer values.",
+            )
+        return values
+
+    async def table(
+        self,
+        dimensions: Sequence[Dimension | str],
+        measures: Sequence[Measure | str],
+        *,
+        sort: Sequence[Sort] = (),
+        max_rows: int | None = None,
+        truncate: bool = False,
+    ) -> Table:
+        """A table made on the spot from fields and expressions, under the current filters.
+
+        Raises:
+            ConfigurationError: an expression is not valid or names unknown fields.
+            LimitReached: more rows than `max_rows` (default `max_rows_per_object`), unless `truncate`.
+
+        """
+        limit = self._row_limit(max_rows)
+
+        async def read() -> Table:
+            async with self._ad_hoc(dimensions, measures, sort) as (made, form):
+                if not truncate:
+                    cube.allow(form.height, limit, what="The table")
+                rows: list[Row] = []
+                async for page in self._straight(made, form, min(form.height, limit)):
+                    rows.extend(page.rows)
+                return Table(form.columns, rows, form.totals, form.height)
+
+        return await self._restarting(read)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        dimensions: Sequence[Dimension | str],
+        measures: Sequence[Measure | str],
+        *,
+        sort: Sequence[Sort] = (),
+        max_rows: int | None = None,
+    ) -> AsyncIterator[tuple[tuple[Column, ...], AsyncIterator[RowPage]]]:
+        """The columns and the pages of such a table, with only a few pages in memory at a time.
+
+        Raises:
+            Aborted: while iterating, when the data changed. What was taken before must be thrown away.
+
+        """
+        async with self._ad_hoc(dimensions, measures, sort) as (made, form):
+            cube.allow(form.height, self._row_limit(max_rows), what="The table")
+            yield form.columns, self._straight(made, form, form.height)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _row_limit(self, max_rows: int | None) -> int:
+        return self._limits.max_rows_per_object if max_rows is None else max_rows
+
+    def _straight(self, made: ObjectRef, form: Shape, height: int) -> AsyncIterator[RowPage]:
+        return cube.straight_rows(
+            self._connection,
+            made.handle,
+            "/qHyperCubeDef",
+            form.columns,
+            height,
+            pages_in_flight=self._limits.pages_in_flight,
+            what="The table",
+        )
+
+    @asynccontextmanager
+    async def _ad_hoc(
+        self, dimensions: Sequence[Dimension | str], measures: Sequence[Measure | str], sort: Sequence[Sort]
+    ) -> AsyncIterator[tuple[ObjectRef, Shape]]:
+        dims = [Dimension(d) if isinstance(d, str) else d for d in dimensions]
+        meas = [Measure(m) if isinstance(m, str) else m for m in measures]
+        _columns_exist(sort, len(dims) + len(meas))
+        expressions = [cube.field_expression(d.field) for d in dims if not d.library_id]
+        expressions += [m.expression for m in meas if not m.library_id]
+        await asyncio.gather(*(self.check_expression(e) for e in expressions))
+        properties = {
+            "qInfo": {"qType": "broadsheet-table"},
+            "qHyperCubeDef": cube.cube_def(dims, meas, sort),
+        }
+        made = await self._connection.call_object(
+            self._doc.handle, "CreateSessionObject", properties, missing="The table could not be made"
+        )
+        try:
+            layout = (await self._connection.call(made.handle, "GetLayout")).get("qLayout") or {}
+            yield made, cube.shape(layout.get("qHyperCube") or {}, what="The table")
+        finally:
+            await selecting.discard(self._connection, self._doc, made)
+
+    async def _restarting(self, read: Callable[[], Awaitable[_T]]) -> _T:
+        """Read again from the first row when the cube changed meanwhile; pages of two states must never mix."""
+        for _ in range(_TRIES - 1):
+            try:
+                return await read()
+            except Aborted:
+                continue
+        return await read()
+
+
+def _columns_exist(sort: Sequence[Sort], columns: int) -> None:
+    for wish in sort:
+        if not 0 <= wish.column < columns:
+            raise ConfigurationError(
+                f"Cannot sort by column {wish.column}: there are {columns}, counted from 0", code="sort"
+            )
+
+
+def _cut(expression: str, span: Mapping[str, Any]) -> str:
+    start, count = int(span.get("qFrom") or 0), int(span.get("qCount") or 0)
+    return expression[start : start + count] or expression
+
+
+async def _app_layout(connection: EngineConnection, doc: ObjectRef, app_id: str) -> AppLayout:
+    raw = (await connection.call(doc.handle, "GetAppLayout")).get("qLayout") or {}
+    if raw.get("qIsOpenedWithoutData"):
+        raise Transient(
+            f"The app {app_id} is open without its data",
+            code="without-data",
+            remedy="Somebody opened it that way in the same session; a session of its own cures it.",
+        )
+    locale = raw.get("qLocaleInfo") or {}
+    return AppLayout(
+        app_id=app_id,
+        title=str(raw.get("qTitle") or ""),
+        last_reload_time=formats.parse_time(raw.get("qLastReloadTime")),
+        has_data=bool(raw.get("qHasData", False)),
+        has_script=bool(raw.get("qHasScript", False)),
+        state_names=tuple(str(name) for name in raw.get("qStateNames") or ()),
+        decimal_separator=str(locale.get("qDecimalSep") or "."),
+        thousand_separator=str(locale.get("qThousandSep") or ","),
+        money_format=str(locale.get("qMoneyFmt") or ""),
+        date_format=str(locale.get("qDateFmt") or ""),
+        timestamp_format=str(locale.get("qTimestampFmt") or ""),
+        direct_query=bool(raw.get("qIsDirectQueryMode", False)),
+    )

@@ -1,0 +1,338 @@
+"""How a site lets us in: one strategy per kind of credential, the same face for web socket and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import httpx
+
+from qlik import tls
+from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy, Transient
+from qlik.rest import quiet_library_logs, refusal, transport_error
+from qlik.rpc import Upgrade
+from qlik.site import ApiKeyAuth, CertificateAuth, JwtAuth, Limits, OAuthM2MAuth, QlikSite, TicketAuth
+
+XRFKEY = "BroadsheetXrfKey"  # 16 letters; it proves only that the caller can set a header, any value will do
+
+_PROXY_SESSION_S = 25 * 60  # virtual proxies end idle sessions after 30 minutes by default
+_RENEW_BEFORE_S = 300  # a token must outlive the longest step that starts with it
+
+
+class SignIn(Protocol):
+    """What a connection needs to know about credentials."""
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS context for every connection of this site."""
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """The address and headers for one web socket; `path` begins with `/app/`."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """The headers that sign an HTTP request to the repository or tenant."""
+
+    def rejected(self) -> None:
+        """The site did not accept what we showed: forget it, so that the next call signs in afresh."""
+
+    async def aclose(self) -> None:
+        """Release connections."""
+
+
+def sign_in(site: QlikSite, *, now: Callable[[], float]) -> SignIn:
+    """The strategy for a site's kind of credential. `now` is a monotonic clock in seconds."""
+    match site.auth:
+        case CertificateAuth() as auth:
+            return ByCertificate(site, auth)
+        case JwtAuth() as auth:
+            return ByJwt(site, auth, now=now)
+        case TicketAuth() as auth:
+            return ByTicket(site, auth)
+        case ApiKeyAuth() as auth:
+            return ByBearer(site, auth)
+        case OAuthM2MAuth() as auth:
+            return ByOAuth(site, auth, now=now)
+
+
+def qlik_user(directory: str, user: str) -> str:
+    """The value of X-Qlik-User. Both parts are URL-encoded, or a `;` in a name could name another user."""
+    return f"UserDirectory={quote(directory, safe='')}; UserId={quote(user, safe='')}"
+
+
+class ByCertificate:
+    """Client certificate and X-Qlik-User, straight to engine and repository."""
+
+    def __init__(self, site: QlikSite, auth: CertificateAuth) -> None:
+        self._site = site
+        self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
+        self.tls = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """See SignIn."""
+        return Upgrade(self._site.engine_url + path, self._user, tls=self.tls)
+
+    async def headers(self) -> Mapping[str, str]:
+        """See SignIn."""
+        return self._user
+
+    def rejected(self) -> None:
+        """Nothing is cached."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class ByBearer:
+    """An API key of Qlik Cloud."""
+
+    def __init__(self, site: QlikSite, auth: ApiKeyAuth) -> None:
+        self._site, self._key = site, auth.key
+        self.tls = tls.context()
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """See SignIn."""
+        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls)
+
+    async def headers(self) -> Mapping[str, str]:
+        """See SignIn."""
+        return {"Authorization": f"Bearer {self._key.get_secret_value()}"}
+
+    def rejected(self) -> None:
+        """A key cannot be renewed from here."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class ByOAuth:
+    """Client credentials of Qlik Cloud, with or without impersonation; one token serves HTTP and web socket."""
+
+    def __init__(self, site: QlikSite, auth: OAuthM2MAuth, *, now: Callable[[], float]) -> None:
+        self._site, self._auth, self._now = site, auth, now
+        self._token, self._until = "", 0.0
+        self._lock = asyncio.Lock()
+        self.tls = tls.context()
+        self._http = _http(site.tenant_url or "", self.tls, site.limits)
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """See SignIn."""
+        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls)
+
+    async def headers(self) -> Mapping[str, str]:
+        """See SignIn."""
+        async with self._lock:  # a hundred jobs ask for one token, not for a hundred
+            if self._now() >= self._until:
+                await self._renew()
+            return {"Authorization": f"Bearer {self._token}"}
+
+    def rejected(self) -> None:
+        """Ask for a new token next time."""
+        self._until = 0.0
+
+    async def aclose(self) -> None:
+        """See SignIn."""
+        await self._http.aclose()
+
+    async def _renew(self) -> None:
+        body: dict[str, Any] = {
+            "client_id": self._auth.client_id,
+            "client_secret": self._auth.client_secret.get_secret_value(),
+            "grant_type": "client_credentials",
+            "scope": "user_default",
+        }
+        if self._auth.impersonate is not None:
+            body["grant_type"] = "urn:qlik:oauth:user-impersonation"
+            body["user_lookup"] = {
+                "field": self._auth.impersonate.field,
+                "value": self._auth.impersonate.value,
+            }
+        answer = await _request(self._http, "POST", "/oauth/token", json=body)
+        if answer.status_code in {400, 401, 403}:
+            raise PermissionDenied(
+                "Qlik Cloud gives no token for this OAuth client",
+                code=answer.status_code,
+                remedy="Check client id and secret, and the consent for impersonation if a user is named.",
+            )
+        if not answer.is_success:
+            raise refusal(answer, "POST /oauth/token")
+        try:
+            token = answer.json()
+            self._token = str(token["access_token"])
+            lives = float(token.get("expires_in") or 21_600)
+        except (ValueError, KeyError, TypeError):
+            raise ProtocolError("The token endpoint did not answer with a token", code="oauth") from None
+        self._until = self._now() + max(lives - _RENEW_BEFORE_S, lives / 2)
+
+
+class ByJwt:
+    """JWT through a virtual proxy: first a cookie and a CSRF token over HTTP, then the upgrade with both.
+
+    The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query (research 1.2).
+    """
+
+    def __init__(self, site: QlikSite, auth: JwtAuth, *, now: Callable[[], float]) -> None:
+        self._site, self._auth, self._now = site, auth, now
+        self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
+        self._cookie, self._csrf, self._until = "", "", 0.0
+        self._lock = asyncio.Lock()
+        self.tls = tls.context(ca_pem=auth.ca_pem)
+        self._http = _http(http_base(site.engine_url), self.tls, site.limits)
+        self._origin = auth.origin or http_base(site.engine_url)
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """See SignIn."""
+        await self._fresh()
+        query = "?" + urlencode({"qlik-csrf-token": self._csrf}) if self._csrf else ""
+        url = f"{self._site.engine_url}{self._prefix}{path}{query}"
+        return Upgrade(url, {"Cookie": self._cookie}, origin=self._origin, tls=self.tls)
+
+    async def headers(self) -> Mapping[str, str]:
+        """See SignIn."""
+        await self._fresh()
+        csrf = {"qlik-csrf-token": self._csrf} if self._csrf else {}
+        return {"Cookie": self._cookie, "Origin": self._origin, **csrf}
+
+    def rejected(self) -> None:
+        """Fetch a new proxy session next time."""
+        self._until = 0.0
+
+    async def aclose(self) -> None:
+        """See SignIn. The proxy session is left to time out: logging out would end *all* sessions of the user."""
+        await self._http.aclose()
+
+    async def _fresh(self) -> None:
+        async with self._lock:
+            if self._now() < self._until:
+                return
+            bearer = {
+                "Authorization": f"Bearer {self._auth.token.get_secret_value()}",
+                "Origin": self._origin,
+            }
+            answer = await _request(self._http, "GET", f"{self._prefix}/qps/csrftoken", headers=bearer)
+            if answer.status_code == 400:  # noqa: PLR2004 - research 1.2
+                raise ConfigurationError(
+                    "The virtual proxy does not answer",
+                    code=400,
+                    remedy=f"Link the virtual proxy {self._prefix or '(default)'} to the central proxy in the QMC.",
+                )
+            if not answer.is_success:
+                raise refusal(answer, "The JWT sign-in")
+            cookie = _session_cookie(answer)
+            if not cookie:
+                raise PermissionDenied(
+                    "The virtual proxy gave no session for the token",
+                    code="no-cookie",
+                    remedy="Check that this virtual proxy uses JWT and maps the token's claims to a user.",
+                )
+            self._cookie, self._csrf = cookie, answer.headers.get("qlik-csrf-token", "")
+            self._until = self._now() + _PROXY_SESSION_S
+
+
+class ByTicket:
+    """One ticket per web socket, from the proxy's API with the site's certificate. A ticket is good for one use."""
+
+    def __init__(self, site: QlikSite, auth: TicketAuth) -> None:
+        self._site, self._auth = site, auth
+        self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
+        self._cookie = ""
+        self._lock = asyncio.Lock()
+        self.tls = tls.context(ca_pem=auth.ca_pem)
+        with_certificate = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
+        self._qps = _http(auth.qps_url, with_certificate, site.limits)
+        self._proxy = _http(http_base(site.engine_url), self.tls, site.limits)
+
+    async def upgrade(self, path: str) -> Upgrade:
+        """See SignIn."""
+        query = urlencode({"QlikTicket": await self._ticket()})
+        url = f"{self._site.engine_url}{self._prefix}{path}?{query}"
+        return Upgrade(url, {}, origin=self._auth.origin or http_base(self._site.engine_url), tls=self.tls)
+
+    async def headers(self) -> Mapping[str, str]:
+        """See SignIn. For HTTP one ticket is exchanged for a cookie, which is kept until it is refused."""
+        async with self._lock:
+            if not self._cookie:
+                query = {"QlikTicket": await self._ticket(), "xrfkey": XRFKEY}
+                answer = await _request(
+                    self._proxy,
+                    "GET",
+                    f"{self._prefix}/qps/user",
+                    params=query,
+                    headers={"X-Qlik-Xrfkey": XRFKEY},
+                )
+                self._cookie = _session_cookie(answer)
+                if not self._cookie:
+                    raise PermissionDenied(
+                        "The proxy gave no session for the ticket",
+                        code=answer.status_code,
+                        remedy="Check the virtual proxy prefix and that it accepts tickets.",
+                    )
+            return {"Cookie": self._cookie}
+
+    def rejected(self) -> None:
+        """Exchange a new ticket next time."""
+        self._cookie = ""
+
+    async def aclose(self) -> None:
+        """See SignIn."""
+        await self._qps.aclose()
+        await self._proxy.aclose()
+
+    async def _ticket(self) -> str:
+        answer = await _request(
+            self._qps,
+            "POST",
+            f"/qps{self._prefix}/ticket",
+            params={"xrfkey": XRFKEY},
+            headers={"X-Qlik-Xrfkey": XRFKEY},
+            json={"UserDirectory": self._auth.user_directory, "UserId": self._auth.user_id, "Attributes": []},
+        )
+        if not answer.is_success:
+            raise refusal(answer, "POST /qps/ticket")
+        try:
+            return str(answer.json()["Ticket"])
+        except (ValueError, KeyError, TypeError):
+            raise ProtocolError("The proxy's API did not answer with a ticket", code="ticket") from None
+
+
+def http_base(engine_url: str) -> str:
+    """The https (or http) address of the host a web socket address names, without a path."""
+    parts = urlsplit(engine_url)
+    return urlunsplit(("https" if parts.scheme == "wss" else "http", parts.netloc, "", "", ""))
+
+
+def _http(base_url: str, context: ssl.SSLContext, limits: Limits) -> httpx.AsyncClient:
+    quiet_library_logs()
+    return httpx.AsyncClient(
+        base_url=base_url,
+        verify=context,
+        timeout=httpx.Timeout(limits.connect_s),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def _request(http: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
+    """One request of a sign-in. Texts name the path only: bodies and queries carry secrets."""
+    try:
+        answer = await http.request(method, path, **options)
+    except httpx.TimeoutException:
+        raise Transient(f"No answer to {method} {path} in time", code="timeout") from None
+    except httpx.TransportError as error:
+        raise transport_error(error, method, path) from None
+    if answer.status_code == 429:  # noqa: PLR2004 - Too Many Requests
+        raise SiteBusy("The site has too many sign-ins", code=429, retry_after=60)
+    http.cookies.clear()  # sessions are kept here, on purpose, not in a jar that mixes them
+    return answer
+
+
+def _session_cookie(answer: httpx.Response) -> str:
+    """Session cookies of the answer as a Cookie header, whatever suffix the virtual proxy gives them."""
+    pairs = []
+    for raw in answer.headers.get_list("set-cookie"):
+        pair = raw.split(";", 1)[0].strip()
+        if "=" in pair and pair.split("=", 1)[1]:
+            pairs.append(pair)
+    return "; ".join(pairs)

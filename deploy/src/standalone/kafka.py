@@ -167,7 +167,7 @@ def missing_for_kafka(cache: Path | None = None) -> str | None:
     """What Apache Kafka lacks on this machine, in words, or None when it can be tried."""
     if shutil.which("java") is None:
         return "no java"
-    if shutil.which("mvn") is None and not _jars(cache or cache_folder()).is_dir():
+    if shutil.which("mvn") is None and not _there(_jars(cache or cache_folder())):
         return "no mvn, and its jars are not in the cache"
     return None
 
@@ -179,17 +179,25 @@ async def fetch_jars(cache: Path) -> Path:
     there is no Maven, `StandaloneError` when the download fails.
     """
     jars = _jars(cache)
-    if jars.is_dir():
-        return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    lock = os.open(cache / "kafka.lock", os.O_CREAT | os.O_RDWR)
+    lock = await asyncio.to_thread(_locked, cache / "kafka.lock")
     try:
-        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        if not _jars(cache).is_dir():
+        if not _there(jars):
             await _download(jars)
     finally:
         os.close(lock)
     return jars
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of a file this process alone holds; close it to let go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _there(jars: Path) -> bool:
+    return jars.is_dir()  # the folder is renamed into place, so it is never half full
 
 
 def _jars(cache: Path) -> Path:

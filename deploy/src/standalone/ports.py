@@ -59,11 +59,19 @@ def owner_of(port: int) -> str | None:
     if not inodes:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            for descriptor in (process / "fd").iterdir():
-                if str(descriptor.readlink()) in inodes:
-                    return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        if inodes & _sockets(process):
+            with contextlib.suppress(OSError):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return None
+
+
+def _sockets(process: Path) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):  # closed since the folder was listed
+                found.add(str(descriptor.readlink()))
+    return found
 
 
 def _listening_inodes(port: int) -> set[str]:

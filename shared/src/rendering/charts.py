@@ -6,6 +6,7 @@ stay sharp in a PDF. Charts inside Office files are the template's own and never
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 
 from rendering.model import ChartSpec, RenderOptions, Series
@@ -32,9 +33,12 @@ def svg(chart: ChartSpec, options: RenderOptions) -> bytes:
     slanted = _slanted(categories, width - left - 12)
     bottom = 26 + (min(max(map(len, categories), default=0), 16) * 4.2 if slanted else 0)
     box = _Box(left, top, max(width - left - 12, 20), max(height - top - bottom, 20), low, high)
+    title = escape(clean(chart.title), quote=True)
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
-        f"viewBox='0 0 {width} {height}' role='img' aria-label='{escape(clean(chart.title), quote=True)}'>",
+        (
+            f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
+            f"viewBox='0 0 {width} {height}' role='img' aria-label='{title}'>"
+        ),
         f"<rect width='{width}' height='{height}' fill='#ffffff'/>",
         *_heading(chart, series, width),
         *_axes(chart, box, list(zip(_ticks(low, high, step), labels, strict=True))),
@@ -46,12 +50,16 @@ def svg(chart: ChartSpec, options: RenderOptions) -> bytes:
     return "".join(parts).encode()
 
 
+@dataclass(frozen=True, slots=True)
 class _Box:
-    """The plot area and how values fall into it."""
+    """The plot area in pixels, and how values fall into it."""
 
-    def __init__(self, x: float, y: float, width: float, height: float, low: float, high: float) -> None:
-        self.x, self.y, self.width, self.height = x, y, width, height
-        self.low, self.high = low, high
+    x: float
+    y: float
+    width: float
+    height: float
+    low: float
+    high: float
 
     def at(self, value: float) -> float:
         """The height of a value in pixels from the top of the picture."""
@@ -96,8 +104,8 @@ def _slanted(categories: list[str], width: float) -> bool:
 def _text(x: float, y: float, text: str, *, size: int = _LABEL, anchor: str = "middle", fill: str = MUTED,
           extra: str = "") -> str:  # fmt: skip
     return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' {FONT} text-anchor='{anchor}' fill='{fill}'{extra}>"
-        f"{escape(text)}</text>"
+        f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' {FONT} text-anchor='{anchor}' "
+        f"fill='{fill}'{extra}>{escape(text)}</text>"
     )
 
 
@@ -114,7 +122,8 @@ def _heading(chart: ChartSpec, series: list[Series], width: int) -> Iterator[str
         if x + 24 + len(name) * _ADVANCE > width:
             return
         colour = PALETTE[position % len(PALETTE)]
-        yield f"<rect x='{x:.1f}' y='{y - 9:.1f}' width='11' height='{11 if one.kind == 'bar' else 3}' fill='{colour}'/>"
+        thick = 11 if one.kind == "bar" else 3
+        yield f"<rect x='{x:.1f}' y='{y - 9:.1f}' width='11' height='{thick}' fill='{colour}'/>"
         yield _text(x + 16, y, name, anchor="start")
         x += 34 + len(name) * _ADVANCE
 
@@ -157,8 +166,8 @@ def _bars(series: list[Series], box: _Box, count: int) -> Iterator[str]:
             top, foot = sorted((box.at(value), box.at(0)))
             x = box.x + band * (position + 0.14) + width * place
             yield (
-                f"<rect x='{x:.2f}' y='{top:.2f}' width='{max(width - 1, 0.5):.2f}' height='{foot - top:.2f}' "
-                f"fill='{PALETTE[index % len(PALETTE)]}'/>"
+                f"<rect x='{x:.2f}' y='{top:.2f}' width='{max(width - 1, 0.5):.2f}' "
+                f"height='{foot - top:.2f}' fill='{PALETTE[index % len(PALETTE)]}'/>"
             )
 
 

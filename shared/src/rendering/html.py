@@ -14,7 +14,7 @@ from typing import Any
 import minijinja
 
 from rendering.images import data_uri, picture
-from rendering.language import Language, Scope, plain, resolve, rewrite
+from rendering.language import Language, Scope, meta_values, plain, resolve, rewrite
 from rendering.model import Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
 from rendering.tags import MAX_BLOCKS, PICTURE_ROOTS, SHOWN, Expression, Piece, expression, pieces, statement
 from rendering.values import shown
@@ -159,8 +159,7 @@ def _context(used: list[Expression], data: RenderData, options: RenderOptions) -
             elif root in data.tables and root not in context:
                 context[root] = _table(root, data, options)
             elif root == "meta":
-                context[root] = {"now": data.meta.now, "report": data.meta.report, "task": data.meta.task,
-                                 "recipient": data.meta.recipient, "iteration": data.meta.iteration}  # fmt: skip
+                context[root] = meta_values(data)
     context["charts"] = context["images"] = images
     context["chart"] = context["image"] = lambda name: minijinja.safe(_tag(name, images))
     return context
@@ -183,14 +182,15 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     """The page as a PDF, the same bytes every time, and warnings for what it was not allowed to fetch."""
     if (rows := max((len(t.rows) for t in data.tables.values()), default=0)) > options.limits.html_table_rows:
         raise TemplateError(
-            PLACE, f"a table of {rows} rows is too long for an HTML report (at most {options.limits.html_table_rows})",
+            PLACE, f"a table of {rows} rows is too long for a PDF (at most {options.limits.html_table_rows})",
             "Filter it, or use an xlsx or csv report",
         )  # fmt: skip
     weasyprint = _weasyprint()
-    fetcher = _fetcher(weasyprint, warnings := [])
-    css = f"@page {{ size: {options.page_size}{' landscape' if options.landscape else ''}; margin: 18mm 15mm }} img {{ max-width: 100% }}"
+    warnings: list[str] = []
+    fetcher = _fetcher(weasyprint, warnings)
+    size = options.page_size + (" landscape" if options.landscape else "")
+    css = f"@page {{ size: {size}; margin: 18mm 15mm }} img {{ max-width: 100% }}"
     html = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=None)
-    # A user-agent sheet is not taken from here: an author's @page must win, so ours comes first in the page.
     document = html.render(stylesheets=[weasyprint.CSS(string=css, url_fetcher=fetcher)])
     now = data.meta.now.strftime("%Y-%m-%dT%H:%M:%S%z")
     document.metadata.created = document.metadata.modified = now[:-2] + ":" + now[-2:]
@@ -230,7 +230,7 @@ def _weasyprint() -> Any:
 def _fetcher(weasyprint: Any, warnings: list[str]) -> Any:
     """A fetcher that knows data addresses only: no network, no files (rendering.md, 9)."""
 
-    class DataOnly(weasyprint.urls.URLFetcher):  # type: ignore[misc,name-defined]
+    class DataOnly(weasyprint.urls.URLFetcher):  # type: ignore[misc]
         def fetch(self, url: str, headers: Any = None) -> Any:
             if not url.lower().startswith("data:"):
                 warnings.append(f"not fetched: {url[:100]} (reports take pictures and styles as data only)")

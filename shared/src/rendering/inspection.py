@@ -22,6 +22,9 @@ _OWN_TEXTS = {
     "firstHeader",
     "firstFooter",
 }
+_BY_NAME = re.compile(
+    r"(?:groupby|unique|sort|selectattr|rejectattr|sum|min|max)\s*\(\s*(?:attribute\s*=\s*)?[\"']([^\"']+)[\"']"
+)
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ def inspect(kind: TemplateKind, template: bytes, limits: Limits | None = None) -
     """Names of the values, tables with columns, and pictures a template uses, and what is wrong with it.
 
     Never raises: a template that cannot be read has that as its problem. ``{{ a.b }}`` asks for column b
-    of table a; ``{{ a }}`` and ``{{ a.text }}`` for value a; a loop variable for columns of what it runs over.
+    of table a; ``{{ a }}`` and ``{{ a.text }}`` for value a; a loop variable for columns of its table.
     """
     limits = limits or Limits()
     found = _Found()
@@ -84,7 +87,7 @@ def _html(text: str, found: _Found) -> None:
 
 
 def _office(package: Package, found: _Found) -> None:
-    """Every paragraph, string item and page header of every part; statements may stand in other cells than tags."""
+    """Every paragraph, string and page header of every part; a loop and its tags may be in different ones."""
     texts = list(_texts(package, found))
     for strict in (False, True):  # loop variables first: rows are not stored in the order they are shown
         for place, text in texts:
@@ -168,5 +171,4 @@ def _use(one: Expression, found: _Found) -> None:
 
 def _named_columns(one: Expression) -> set[str]:
     """Columns that filters name in quotes: ``groupby("dest")``, ``sum(attribute="flights")``."""
-    return set(re.findall(r"(?:groupby|unique|sort|selectattr|rejectattr|sum|min|max)\s*\(\s*(?:attribute\s*=\s*)?"
-                          r"[\"']([^\"']+)[\"']", one.source))  # fmt: skip
+    return set(_BY_NAME.findall(one.source))

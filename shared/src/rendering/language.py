@@ -8,6 +8,7 @@ from typing import Any
 import minijinja
 
 from rendering.model import (
+    RESERVED_COLUMNS,
     Cell,
     Formatted,
     RenderData,
@@ -50,12 +51,12 @@ class Scope:
 
 
 def resolve(path: Path, scope: Scope, place: str) -> Any:
-    """Follow a path through the data: a cell, a record, a list of records, or an error that says what exists."""
+    """Follow a path through the data: a cell, a record or a list of records; the error says what exists."""
     root, rest = path[0], list(path[1:])
     if root in scope.names:
         return _descend(scope.names[root], rest, path, place)
     if root == "meta":
-        return _descend(_meta(scope.data), rest, path, place)
+        return _descend(meta_values(scope.data), rest, path, place)
     if root in scope.data.values:
         return _descend(scope.data.values[root], rest, path, place)
     table = scope.data.tables.get(root)
@@ -64,25 +65,30 @@ def resolve(path: Path, scope: Scope, place: str) -> Any:
         raise TemplateError(
             place, f"there is no value or table called {root!r}", f"Known names: {known or 'none'}"
         )
-    if not rest or rest[0] == "rows":
-        return list(records(table))
-    if rest[0] == "count":
-        return _descend(len(table.rows), rest[1:], path, place)
-    if rest[0] == "totals":
-        if table.totals is None:
-            return None
-        totals = dict(zip((c.name for c in table.columns), table.totals, strict=True))
-        return _descend(totals, rest[1:], path, place)
-    if rest[0] not in {c.name for c in table.columns}:
+    if rest and rest[0] not in RESERVED_COLUMNS:
+        return _column(path, table, scope, place)
+    part: Any = list(records(table))
+    if rest and rest[0] == "count":
+        part = len(table.rows)
+    elif rest and rest[0] == "totals":
+        names = [c.name for c in table.columns]
+        part = dict.fromkeys(names) if table.totals is None else dict(zip(names, table.totals, strict=True))
+    return _descend(part, rest[1:], path, place)
+
+
+def _column(path: Path, table: TableData, scope: Scope, place: str) -> Any:
+    """A column in the current row of its table."""
+    root, column = path[0], path[1]
+    if column not in {c.name for c in table.columns}:
         known = ", ".join(c.name for c in table.columns)
-        raise TemplateError(place, f"the table {root!r} has no column {rest[0]!r}", f"Its columns: {known}")
+        raise TemplateError(place, f"the table {root!r} has no column {column!r}", f"Its columns: {known}")
     if root not in scope.rows:
         raise TemplateError(
             place, f"{'.'.join(path)!r} stands outside a row of {root!r}",
-            f"Put it in a repeated row, or use {root}.totals.{rest[0]} or a loop",
+            f"Put it in a repeated row, or use {root}.totals.{column} or a loop",
         )  # fmt: skip
     row = scope.rows[root]
-    return None if row is None else _descend(row, rest, path, place)
+    return None if row is None else _descend(row, list(path[1:]), path, place)
 
 
 def _descend(value: Any, rest: list[str], path: Path, place: str) -> Any:
@@ -104,7 +110,8 @@ class _Shown:
     cell: Cell
 
 
-def _meta(data: RenderData) -> dict[str, Scalar]:
+def meta_values(data: RenderData) -> dict[str, Scalar]:
+    """What ``{{ meta.report }}`` and its like mean."""
     meta = data.meta
     return {
         "now": meta.now, "report": meta.report, "task": meta.task, "recipient": meta.recipient,
@@ -231,7 +238,7 @@ class Language:
             if root in scope.names:
                 context[root] = plain(scope.names[root], self.options)
             elif root == "meta":
-                context[root] = plain(_meta(scope.data), self.options)
+                context[root] = plain(meta_values(scope.data), self.options)
             elif root in scope.data.values:
                 context[root] = raw(scope.data.values[root])
                 context[root + SHOWN] = shown(scope.data.values[root], self.options)
@@ -322,6 +329,12 @@ def subscripts(path: Path) -> str:
     return path[0] + "".join("[" + repr(part) + "]" for part in path[1:])
 
 
+_REMOVED = (
+    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "zip", "chain", "list", "batch",
+    "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
+)  # fmt: skip
+
+
 def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.Environment:
     """An engine with our filters only in reach: scanning refuses the rest before it gets here."""
     env = minijinja.Environment(
@@ -329,8 +342,7 @@ def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.
     )
     for name in ("debug", "namespace", "cycler", "joiner", "dict", "lipsum"):
         env.remove_global(name)
-    for name in ("format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "zip", "chain", "list",
-                 "batch", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat"):  # fmt: skip
+    for name in _REMOVED:
         env.remove_filter(name)
     env.add_filter("number", lambda value, decimals=0: _number(value, decimals, options))
     env.add_filter("percent", lambda value, decimals=0: _percent(value, decimals, options))

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from isal import isal_zlib
 from lxml import etree
@@ -33,7 +33,7 @@ def parse(xml: bytes, place: str) -> Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
                              huge_tree=False, strip_cdata=False)  # fmt: skip
     try:
-        root = etree.fromstring(xml, parser)
+        root: Element = etree.fromstring(xml, parser)
     except etree.XMLSyntaxError as error:
         raise TemplateError(place, f"it is no valid XML ({error.msg})", "Save the template again") from error
     if root.getroottree().docinfo.doctype:
@@ -61,8 +61,8 @@ def namespace(element: Element) -> str:
     return tag[: tag.index("}") + 1] if tag.startswith("{") else ""
 
 
-def child(element: Element, name: str) -> Element | None:
-    """The first child of that local name, whatever its namespace."""
+def child(element: Element, name: str) -> Element:
+    """The first child of that local name, whatever its namespace; None if there is none."""
     return next((one for one in element if local(one) == name), None)
 
 
@@ -171,7 +171,7 @@ class Package:
         root = (
             self.xml(where)
             if where in self
-            else etree.Element(REL_NS + "Relationships", nsmap={None: REL_NS[1:-1]})
+            else etree.Element(REL_NS + "Relationships", nsmap=cast("dict[str, str]", {None: REL_NS[1:-1]}))
         )
         taken = {e.get("Id") for e in root}
         new = next(f"rIdB{i}" for i in range(1, len(taken) + 2) if f"rIdB{i}" not in taken)

@@ -84,8 +84,8 @@ def _sheet(table: TableData, strings: dict[str, int], formats: list[str]) -> Ite
     width = len(table.columns)
     last = column_name(width)
     yield f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1:{last}{len(table.rows) + 1}"/>'
-    yield '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" '
-    yield 'state="frozen"/></sheetView></sheetViews><cols>'
+    yield '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2" '
+    yield 'activePane="bottomLeft" state="frozen"/></sheetView></sheetViews><cols>'
     for position, wide in enumerate(_widths(table), 1):
         yield f'<col min="{position}" max="{position}" width="{wide}" customWidth="1"/>'
     yield "</cols><sheetData>"
@@ -144,34 +144,38 @@ def _strings(strings: dict[str, int]) -> Iterator[str]:
 
 
 def _styles(formats: Iterable[str]) -> str:
-    codes = list(formats)
-    numbers = "".join(
-        f'<numFmt numFmtId="{164 + i}" formatCode="{escape(code, {chr(34): "&quot;"})}"/>'
-        for i, code in enumerate(codes)
-    )
+    codes = [escape(code, {'"': "&quot;"}) for code in formats]
+    numbers = "".join(f'<numFmt numFmtId="{164 + i}" formatCode="{code}"/>' for i, code in enumerate(codes))
     xfs = "".join(
         f'<xf numFmtId="{164 + i}" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
         for i in range(len(codes))
     )
-    return (
-        f'{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="{len(codes)}">{numbers}</numFmts>'
-        '<fonts count="2"><font><sz val="11"/><name val="Calibri"/></font><font><b/><sz val="11"/>'
-        '<color rgb="FFFFFFFF"/><name val="Calibri"/></font></fonts><fills count="3"><fill><patternFill '
-        'patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill><fill><patternFill '
-        'patternType="solid"><fgColor rgb="FF1F6F8B"/></patternFill></fill></fills><borders count="1"><border><left/>'
-        '<right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf numFmtId="0" fontId="0" '
-        f'fillId="0" borderId="0"/></cellStyleXfs><cellXfs count="{len(codes) + 2}"><xf numFmtId="0" fontId="0" '
-        'fillId="0" borderId="0" xfId="0"/><xf numFmtId="0" fontId="1" fillId="2" borderId="0" xfId="0" '
-        f'applyFont="1" applyFill="1"/>{xfs}</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" '
-        'builtinId="0"/></cellStyles></styleSheet>'
+    return "".join(
+        (
+            f'{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="{len(codes)}">{numbers}</numFmts>',
+            '<fonts count="2"><font><sz val="11"/><name val="Calibri"/></font>',
+            '<font><b/><sz val="11"/><color rgb="FFFFFFFF"/><name val="Calibri"/></font></fonts>',
+            '<fills count="3"><fill><patternFill patternType="none"/></fill>',
+            '<fill><patternFill patternType="gray125"/></fill>',
+            '<fill><patternFill patternType="solid"><fgColor rgb="FF1F6F8B"/></patternFill></fill></fills>',
+            '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>',
+            '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>',
+            f'<cellXfs count="{len(codes) + 2}">',
+            '<xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>',
+            '<xf numFmtId="0" fontId="1" fillId="2" borderId="0" xfId="0" applyFont="1" applyFill="1"/>',
+            f"{xfs}</cellXfs>",
+            '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>',
+            "</styleSheet>",
+        )
     )
 
 
 def _workbook(title: str) -> str:
     name = "".join(c for c in clean(title) if c not in "[]:*?/\\'")[:31].strip() or "Data"
+    quoted = escape(name, {'"': "&quot;"})
     return (
-        f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_DOC}"><sheets><sheet name="{escape(name, {chr(34): "&quot;"})}" '
-        'sheetId="1" r:id="rId1"/></sheets></workbook>'
+        f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_DOC}"><sheets>'
+        f'<sheet name="{quoted}" sheetId="1" r:id="rId1"/></sheets></workbook>'
     )
 
 
@@ -185,9 +189,9 @@ def _rels(targets: dict[str, tuple[str, str]]) -> str:
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _SHEETML = "application/vnd.openxmlformats-officedocument.spreadsheetml."
 _CONTENT_TYPES = (
-    f'{_XML}<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" '
-    'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" '
-    'ContentType="application/xml"/>'
+    f'{_XML}<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="xml" ContentType="application/xml"/>'
     f'<Override PartName="/xl/workbook.xml" ContentType="{_SHEETML}sheet.main+xml"/>'
     f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_SHEETML}worksheet+xml"/>'
     f'<Override PartName="/xl/styles.xml" ContentType="{_SHEETML}styles+xml"/>'

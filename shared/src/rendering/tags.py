@@ -19,10 +19,10 @@ MAX_BLOCKS = 10
 
 FILTERS = frozenset(
     {
-        "abs", "bool", "capitalize", "date", "default", "d", "escape", "e", "first", "float", "groupby", "int",
-        "items", "join", "last", "length", "count", "lower", "max", "min", "number", "percent", "reject",
-        "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string", "sum", "text", "title",
-        "trim", "truncate", "unique", "upper",
+        "abs", "bool", "capitalize", "count", "d", "date", "default", "e", "escape", "first", "float",
+        "groupby", "int", "items", "join", "last", "length", "lower", "max", "min", "number", "percent",
+        "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string",
+        "sum", "text", "title", "trim", "truncate", "unique", "upper",
     }
 )  # fmt: skip
 FUNCTIONS = frozenset({"chart", "image", "range"})
@@ -121,14 +121,14 @@ def pieces(text: str, place: str) -> Iterator[Piece]:
         if match is None or len(match.group()) > MAX_EXPRESSION:
             raise TemplateError(
                 _line(place, text, opening),
-                f"the tag {text[opening : opening + 40]!r} is not closed or is longer than {MAX_EXPRESSION} characters",
+                f"the tag {text[opening : opening + 40]!r} is not closed or is very long",
                 "Close it with '}}' or '%}', or make it shorter",
             )
         kind: Literal["value", "statement", "comment"]
         kind = {"{": "value", "%": "statement"}.get(match["kind"] or "", "comment")  # type: ignore[assignment]
         if match["kind"] and not match.group().endswith("}}" if kind == "value" else "%}"):
             raise TemplateError(
-                _line(place, text, opening), f"the tag {match.group()[:40]!r} is not closed as it was opened",
+                _line(place, text, opening), f"the tag {match.group()[:40]!r} is closed wrongly",
                 "Write '{{ ... }}' for a value and '{% ... %}' for a statement",
             )  # fmt: skip
         yield Piece(kind, match.group(), opening, (match["body"] or "").strip())
@@ -220,7 +220,8 @@ def _tokens(source: str, place: str) -> list[Token]:
             "an expression has too many brackets in each other",
             "Make it simpler",
         )
-        _check(kind != "name" or not text.startswith("_"), place, f"the name {text!r} starts with an underscore",
+        hidden = kind == "name" and text.startswith("_")
+        _check(not hidden, place, f"the name {text!r} starts with an underscore",
                "Names in templates start with a letter")  # fmt: skip
         result.append(Token(kind, text, match.start(match.lastgroup or 0), match.end()))
         at = match.end()
@@ -262,7 +263,7 @@ def _path(tokens: list[Token], position: int, place: str) -> tuple[Path, int]:
             tokens[at].text == "[" and at + 2 < len(tokens)
             and tokens[at + 1].kind == "string" and tokens[at + 2].text == "]"
         ):  # fmt: skip
-            _check(not tokens[at + 1].text[1:2] == "_", place, "a name starts with an underscore",
+            _check(tokens[at + 1].text[1:2] != "_", place, "a name starts with an underscore",
                    "Names in templates start with a letter")  # fmt: skip
             parts.append(tokens[at + 1].text[1:-1])
             at += 3
@@ -289,8 +290,8 @@ def statement(body: str, place: str) -> Statement:
            "Nest one loop in another")  # fmt: skip
     _check(not re.search(r"[~*+]", re.sub(r"'[^']*'|\"[^\"]*\"", "", over)), place,
            "what a loop runs over cannot be computed", "Loop over the rows of a table")  # fmt: skip
-    _check("[" not in re.sub(r"\[\s*('[^']*'|\"[^\"]*\")\s*\]", "", over), place,
-           "a loop cannot run over a list written in the template", "Loop over the rows of a table")  # fmt: skip
+    bare = re.sub(r"\[\s*('[^']*'|\"[^\"]*\")\s*\]", "", over)
+    _check("[" not in bare, place, "a loop cannot run over a list written down", "Loop over a table's rows")
     names = tuple(name.strip() for name in match["names"].split(","))
     clash = KEYWORDS.intersection(names) or {name for name in names if name.startswith("_") or name == "loop"}
     _check(not clash, place, f"a loop variable cannot be called {sorted(clash)}", "Choose another name")

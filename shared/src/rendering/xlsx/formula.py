@@ -25,7 +25,7 @@ _OVER_MANY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Rows of a reference. ``last`` is None for a single cell; ``argument``: it alone is a function's argument."""
+    """Rows of a reference; ``last`` is None for a single cell, ``argument`` if it alone is a function's."""
 
     sheet: str | None
     first: int
@@ -117,8 +117,6 @@ def _moved(text: str, sheet: str | None, mapper: Mapper, *, argument: bool) -> s
             return "#REF!"
         return ":".join(("$" if f else "") + str(r) for f, r in zip(fixed, rows, strict=True))
     ref = Ref(sheet, int(a[4]), bool(a[3]), int(b[4]) if b else None, bool(b[3]) if b else False, argument)
-    if ref.first > MAX_ROW:
-        return text
     rows = mapper(ref)
     if rows is None or max(rows) > MAX_ROW or min(rows) < 1:
         return "#REF!"

@@ -6,7 +6,7 @@ Laying it out gives the list of output rows and a map from template rows to outp
 that points at rows (formulas, charts, merged cells, ...) is moved by.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -207,43 +207,58 @@ class Plan:
         return any(r.stop - r.start != r.last - r.first + 1 or r.turns is not None for r in self.root.regions)
 
 
+@dataclass(slots=True)
+class _Work:
+    """What laying out needs everywhere: the rows of the sheet, and how many more may be written."""
+
+    rows: list[int]
+    language: Language
+    place: str
+    outs: list[Out]
+    budget: int
+
+    def spend(self, rows: int) -> None:
+        """Count rows; refuses a template that multiplies without end."""
+        self.budget -= rows
+        if self.budget < 0:
+            raise TemplateError(
+                self.place, "it grows beyond the limit", "Filter the data or loop over fewer rows"
+            )
+
+
 def lay_out(rows: list[int], nodes: list[Node], language: Language, scope: Scope, place: str) -> Plan:
     """Lay out a sheet that has these rows."""
-    outs: list[Out] = []
-    budget = [language.options.limits.cells]
+    limit = min(MAX_ROW, language.options.limits.rows)
+    work = _Work(rows, language, place, [], 2 * limit)
     root = Turn(1, MAX_ROW, 1)
-    last = _turn(rows, nodes, root, outs, language, scope, place, budget)
-    if last > min(MAX_ROW, language.options.limits.rows):
+    last = _turn(work, nodes, root, scope)
+    if last > limit:
         raise TemplateError(
             place,
-            f"it would grow to {last} rows; a sheet has at most {MAX_ROW}",
+            f"it would grow to {last} rows, at most {limit} are allowed",
             "Filter the data or export it as csv",
         )
-    return Plan(outs, root)
+    return Plan(work.outs, root)
 
 
-def _turn(rows: list[int], nodes: list[Node], turn: Turn, outs: list[Out], language: Language, scope: Scope,
-          place: str, budget: list[int]) -> int:  # fmt: skip
+def _turn(work: _Work, nodes: list[Node], turn: Turn, scope: Scope) -> int:
     """Write the rows of one turn; returns its last output row."""
     by_row = {row: node for node in nodes for row in _rows_of(node)}
     done: set[int] = set()
-    for row in rows:
-        if not turn.first <= row <= turn.last:
-            continue
+    own = work.rows[bisect_left(work.rows, turn.first) : bisect_right(work.rows, turn.last)]
+    for row in own:
         node = by_row.get(row)
         if node is None:
-            outs.append(Out(row, turn.begin(row), scope, turn))
+            work.outs.append(Out(row, turn.begin(row), scope, turn))
         elif isinstance(node, Repeat):
-            out = _repeat(node, turn.begin(row), scope, turn, language)
+            out = _repeat(node, turn.begin(row), scope, turn, work.language)
             turn.add(Region(row, row, out.start, out.start + out.count))
-            outs.append(out)
-            budget[0] -= out.count
+            work.outs.append(out)
+            work.spend(out.count)
         elif node.first not in done:
             done.add(node.first)
-            _block(rows, node, turn, outs, language, scope, place, budget)
-        if budget[0] < 0:
-            raise TemplateError(place, "it grows beyond the limit", "Filter the data or loop over fewer rows")
-    return turn.end(max([r for r in rows if turn.first <= r <= turn.last], default=turn.first))
+            _block(work, node, turn, scope)
+    return turn.end(max(own, default=turn.first))
 
 
 def _rows_of(node: Node) -> range:
@@ -255,20 +270,17 @@ def _repeat(node: Repeat, start: int, scope: Scope, turn: Turn, language: Langua
     return Out(node.row, start, scope, turn, node, max(count, 1), empty=count == 0)
 
 
-def _block(rows: list[int], block: Block, turn: Turn, outs: list[Out], language: Language, scope: Scope,
-           place: str, budget: list[int]) -> None:  # fmt: skip
+def _block(work: _Work, block: Block, turn: Turn, scope: Scope) -> None:
     start = turn.begin(block.first)
-    region = Region(block.first, block.last, start, start, [])
-    for branch, end, inner in _turns(block, language, scope, place):
+    turns: list[Turn] = []
+    region = Region(block.first, block.last, start, start, turns)
+    for branch, end, inner in _turns(block, work.language, scope, work.place):
         copy = Turn(branch.row + 1, end - 1, region.stop, turn)
-        before = len(outs)
         if copy.last >= copy.first:
-            _turn(rows, branch.nodes, copy, outs, language, inner, place, budget)
+            _turn(work, branch.nodes, copy, inner)
             region.stop = copy.end(copy.last) + 1
-            region.turns.append(copy)  # type: ignore[union-attr]
-        budget[0] -= 1 + len(outs) - before
-        if budget[0] < 0:
-            raise TemplateError(place, "it grows beyond the limit", "Filter the data or loop over fewer rows")
+            turns.append(copy)
+        work.spend(1 + copy.last - copy.first)
     turn.add(region)
 
 
@@ -293,8 +305,8 @@ def _turns(block: Block, language: Language, scope: Scope, place: str) -> Iterat
 
 
 def records_of(repeat: Repeat, data: RenderData) -> Iterator[dict[str, Record | None]]:
-    """For every output row of a repeat, the current row of each of its tables; None past the shorter's end."""
-    count = max(max(len(data.tables[name].rows) for name in repeat.tables), 1)
+    """For every output row of a repeat, the row of each of its tables; None past its end."""
+    count = max(1, *(len(data.tables[name].rows) for name in repeat.tables))
     streams = {name: records(data.tables[name]) for name in repeat.tables}
     for _ in range(count):
         yield {name: next(stream, None) for name, stream in streams.items()}

@@ -10,7 +10,7 @@ Plans = dict[str, Plan]
 
 
 def mover(sheet: str, plans: Plans) -> Callable[[str, Out, int], str]:
-    """Moves the formulas of one sheet: relative references of a repeated row go along with it, as in filling down."""
+    """Moves the formulas of one sheet; those of a repeated row as if it were filled down."""
     own = sheet.lower()
 
     def move(formula: str, out: Out, turn: int) -> str:
@@ -53,7 +53,7 @@ def _from_outside(ref: Ref, holder: Turn) -> tuple[int, int] | None:
 
 
 def outside(plans: Plans, default: str = "") -> Callable[[str], str]:
-    """Moves formulas that stand in no row: names, charts, rules. ``default``: the sheet of bare references."""
+    """Moves formulas of no row, such as names and charts; ``default`` is the sheet of bare references."""
 
     def mapper(ref: Ref) -> tuple[int, int] | None:
         plan = plans.get((ref.sheet or default).lower())

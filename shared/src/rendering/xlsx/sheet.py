@@ -231,7 +231,7 @@ class Writer:
 
     def _static(self, cell: Element) -> Scalar:
         value = child(cell, "v")
-        text = value.text if value is not None else None
+        text: str | None = value.text if value is not None else None
         if text is None:
             return None
         kind = cell.get("t", "n")
@@ -336,7 +336,7 @@ class Writer:
         tagged = self.sheet.tagged.get((out.row, column))
         formula = child(cell, "f")
         if tagged is not None:
-            return self._pattern_value(head, extra, style, tagged, column, out)
+            return self._pattern_value(head, (style, extra), tagged, column, out)
         if formula is not None and formula.text:
             return self._pattern_formula(head, extra, style, formula.text, out)
         value = self._static(cell)
@@ -365,8 +365,10 @@ class Writer:
 
         return formula
 
-    def _pattern_value(self, head: str, extra: str, style: str, tagged: Tagged, column: str,
-                       out: Out) -> Callable[[str, int, Scope], str]:  # fmt: skip
+    def _pattern_value(
+        self, head: str, look: tuple[str, str], tagged: Tagged, column: str, out: Out
+    ) -> Callable[[str, int, Scope], str]:
+        style, extra = look
         place = f"{self.sheet.name}!{column}{out.row}"
         read = self._reader(tagged, out, place)
         column_format = self._column_format(tagged.whole)
@@ -407,7 +409,7 @@ class Writer:
         return lambda scope: None if _past_end([whole], scope) else language.value(whole, scope, place)
 
     def _text_in_row(self, tagged: Tagged, scope: Scope, place: str) -> str:
-        """A text in a repeated row; past the end of its own table (side by side with a longer one) it is empty."""
+        """A text in a repeated row; empty past the end of its own table beside a longer one."""
         if _past_end(expressions_in(tagged.text, place), scope):
             return ""
         return fill(tagged.text, self.language, scope, place)

@@ -11,7 +11,16 @@ from contracts.configuration import TaskVersion
 from contracts.events import ExecutionPlanned, ReportFailed, ReportGenerated, ReportSkipped
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
-from rendering.model import Cell, ChartSpec, OutputFormat, RenderData, Rendered, TableData, TemplateKind
+from rendering.model import (
+    Cell,
+    ChartSpec,
+    OutputFormat,
+    RenderData,
+    Rendered,
+    RenderOptions,
+    TableData,
+    TemplateKind,
+)
 
 E_co = TypeVar("E_co", covariant=True)
 SettledUnit = ReportGenerated | ReportSkipped | ReportFailed
@@ -123,6 +132,7 @@ class Reading:
     values: Mapping[str, Cell] = field(default_factory=dict)
     tables: Mapping[str, TableData] = field(default_factory=dict)
     images: Mapping[str, bytes | ChartSpec] = field(default_factory=dict)
+    options: RenderOptions = field(default_factory=RenderOptions)
     warnings: tuple[Reason, ...] = ()
 
 
@@ -166,6 +176,7 @@ class RenderJob:
     template_sha256: str
     data: RenderData
     output: OutputFormat
+    options: RenderOptions = field(default_factory=RenderOptions)
 
 
 class Renderer(Protocol):

@@ -30,7 +30,7 @@ from generator.adapters.render_worker import (
     work,
 )
 from generator.ports import RenderJob
-from rendering.model import Rendered, RenderOptions
+from rendering.model import Rendered
 from runtime.errors import Permanent, Transient
 
 log = structlog.get_logger(__name__)
@@ -118,7 +118,7 @@ class _Worker:
             template = None
         else:
             template = self._templates.put(sha256, job.template)
-        connection.send(WorkerJob(job.kind, sha256, template, job.data, RenderOptions(), job.output))
+        connection.send(WorkerJob(job.kind, sha256, template, job.data, job.options, job.output))
         reply: dict[str, Any] = json.loads(connection.recv_bytes(_HEADER_BYTES))
         return reply, None if "error" in reply else connection.recv_bytes(self._limits.output_bytes)
 

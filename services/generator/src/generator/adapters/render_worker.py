@@ -2,7 +2,8 @@
 
 User templates are hostile input and no template engine is safe alone: output floods took gigabytes, long sums
 overflowed the native stack. What bounds them is this process: its address space, its processor time, its
-files and the clock. Replies are JSON and bytes, never pickles: a parent does not unpickle what comes from here.
+files and the clock. Replies are JSON and bytes, never pickles: a parent does not unpickle what comes from
+here.
 """
 
 import json

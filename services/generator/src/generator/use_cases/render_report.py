@@ -169,6 +169,7 @@ class RenderReport:
                 template_sha256=report.template.sha256 if report.template else "",
                 data=data,
                 output=OutputFormat(report.format.value),
+                options=reading.options,
             )
         )
 

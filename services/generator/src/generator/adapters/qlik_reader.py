@@ -1,0 +1,118 @@
+"""Reads a unit's data from Qlik: a session of its own, proved selections, one state of the app."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from contracts.base import Selection
+from contracts.configuration import (
+    ChartItem,
+    ExpressionItem,
+    FieldItem,
+    ObjectItem,
+    TableItem,
+    VariableItem,
+)
+from contracts.plan import PlannedReport, PlannedUnit
+from generator.adapters.qlik_data import (
+    cell_of,
+    chart,
+    field_table,
+    named_table,
+    object_table,
+    options_of,
+    sort_of,
+)
+from generator.adapters.qlik_questions import qlik_selections, same_data, verdict
+from generator.adapters.qlik_sites import QlikSites
+from generator.domain.units import unmet
+from generator.ports import Reading, Unmet
+from qlik import AppSession, Dimension, Measure
+from rendering.model import Cell, ChartSpec, TableData
+from runtime.errors import Transient
+
+_ROUNDS = 3
+
+
+@dataclass(slots=True)
+class _Data:
+    """What was read so far, by name."""
+
+    values: dict[str, Cell] = field(default_factory=dict)
+    tables: dict[str, TableData] = field(default_factory=dict)
+    images: dict[str, bytes | ChartSpec] = field(default_factory=dict)
+
+
+class QlikReader:
+    """The DataReader port on Qlik."""
+
+    def __init__(self, sites: QlikSites) -> None:
+        """Take the clients."""
+        self._sites = sites
+
+    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+        """Return the unit's data, or the condition that is not met, from one state of the app.
+
+        When the app is reloaded meanwhile everything is read again in a new session: a report never mixes two
+        states. Raises Transient when that happens time and again, or Qlik is out of order, Permanent when
+        Qlik refuses.
+        """
+        for _ in range(_ROUNDS):
+            async with self._sites.session(report.connection_id, report.app_id) as session:
+                reading = await _read(session, report, unit)
+                if await same_data(session):
+                    return reading
+        raise Transient(f"the app {report.app_id} is reloaded again and again while it is read")
+
+
+async def _read(session: AppSession, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+    # Selected even when there are none: that clears the session, and proves that it is clear.
+    proved = await session.select(qlik_selections(unit.selections))
+    for condition in unit.conditions:
+        found = await verdict(session, condition)
+        if not found.holds:
+            return Unmet(unmet(condition.name, found.detail))
+    data = _Data()
+    for item in report.data:
+        if not isinstance(item, ChartItem):
+            await _read_item(session, item, data)
+    for item in report.data:
+        if isinstance(item, ChartItem):
+            data.images[item.name] = chart(item, data.tables)
+    return Reading(
+        selections=tuple(
+            Selection(field=item.field, values=tuple(value.text for value in item.values)) for item in proved
+        ),
+        reloaded_at=session.layout.last_reload_time,
+        values=data.values,
+        tables=data.tables,
+        images=data.images,
+        options=options_of(session.layout),
+    )
+
+
+async def _read_item(
+    session: AppSession, item: ExpressionItem | VariableItem | FieldItem | TableItem | ObjectItem, data: _Data
+) -> None:
+    match item:
+        case ExpressionItem():
+            data.values[item.name] = cell_of(await session.evaluate(item.expression))
+        case VariableItem():
+            data.values[item.name] = cell_of(await session.variable(item.variable))
+        case FieldItem():
+            values = await session.field_values(item.field, limit=item.limit)
+            data.tables[item.name] = field_table(item, values)
+        case TableItem():
+            table = await session.table(
+                [
+                    Dimension(column.expression, label=column.label or column.name)
+                    for column in item.dimensions
+                ],
+                [Measure(column.expression, label=column.label or column.name) for column in item.measures],
+                sort=sort_of(item),
+                max_rows=item.limit,
+            )
+            # A hundred thousand rows take a second; heartbeats must go on meanwhile.
+            data.tables[item.name] = await asyncio.to_thread(named_table, item, table)
+        case ObjectItem():
+            table = await session.object_table(item.object_id, max_rows=item.limit)
+            data.tables[item.name] = await asyncio.to_thread(object_table, table)

@@ -1,0 +1,131 @@
+"""Qlik clients by connection, and Qlik's errors in the words of the failure policy."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from contracts.configuration import Connection
+from qlik import (
+    AppSession,
+    CalculationFailed,
+    ConfigurationError,
+    LimitReached,
+    PermissionDenied,
+    QlikClient,
+    QlikError,
+    QlikSite,
+    SelectionNotProved,
+)
+from runtime.configuration import ConfigurationReader
+from runtime.errors import Permanent, Transient
+from runtime.secrets import Sealer
+
+_CODES: tuple[tuple[type[QlikError], str], ...] = (
+    (SelectionNotProved, "selection-not-proved"),
+    (CalculationFailed, "qlik-calculation-failed"),
+    (LimitReached, "qlik-limit"),
+    (PermissionDenied, "qlik-denied"),
+    (ConfigurationError, "qlik-not-as-configured"),
+)
+
+
+@contextmanager
+def qlik_errors() -> Iterator[None]:
+    """Raise Transient or Permanent in place of what the Qlik client raises."""
+    try:
+        yield
+    except QlikError as error:
+        raise translated(error) from error
+
+
+def translated(error: QlikError) -> Transient | Permanent:
+    """Return an error of the Qlik client as the failure policy knows it."""
+    if error.transient:
+        return Transient(str(error))
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "qlik-protocol")
+    shown = f" [{error.code}]" if error.code != "" else ""
+    return Permanent(code, f"{error.message}{shown}", error.remedy)
+
+
+@dataclass(slots=True)
+class _Held:
+    connection: Connection
+    client: QlikClient
+    uses: int = 0
+
+
+class QlikSites:
+    """One client per connection, so that its limit of sessions and its circuit breaker see everything.
+
+    A connection that was changed gets a new client at its next use; the old one is closed after its last.
+    Secrets are opened in memory only.
+    """
+
+    def __init__(self, reader: ConfigurationReader, sealer: Sealer | None) -> None:
+        """Take the reader of connections and what opens their secrets; None if there is no key."""
+        self._reader = reader
+        self._sealer = sealer
+        self._held: dict[str, _Held] = {}
+
+    @asynccontextmanager
+    async def session(self, connection_id: str, app_id: str) -> AsyncIterator[AppSession]:
+        """Open an app in a session of its own. Raises Transient or Permanent, also for errors in the body."""
+        held = await self._hold(connection_id)
+        try:
+            with qlik_errors():
+                async with held.client.session(app_id) as session:
+                    yield session
+        finally:
+            held.uses -= 1
+            if not held.uses and self._held.get(connection_id) is not held:
+                await held.client.aclose()
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        while self._held:
+            _, held = self._held.popitem()
+            with suppress(QlikError):
+                await held.client.aclose()
+
+    async def _hold(self, connection_id: str) -> _Held:
+        connection = await self._reader.connection(connection_id)
+        if connection is None:
+            raise Permanent(
+                "connection-unknown",
+                f"the report uses the Qlik connection {connection_id!r}, which does not exist",
+                "choose another connection for the report, or create it again",
+            )
+        held = self._held.get(connection_id)
+        if held is None or held.connection != connection:
+            old, held = held, _Held(connection, QlikClient(self._site(connection)))
+            self._held[connection_id] = held
+            if old is not None and not old.uses:
+                await old.client.aclose()
+        held.uses += 1
+        return held
+
+    def _site(self, connection: Connection) -> QlikSite:
+        settings = {"kind": connection.kind.value, **connection.settings}
+        if connection.sealed:
+            if self._sealer is None:
+                raise Permanent(
+                    "secret-unreadable",
+                    f"the connection {connection.name!r} has secrets, but this generator has no key",
+                    "set BROADSHEET_SECRET_KEY to the key of the console",
+                )
+            settings = self._sealer.opened(settings, connection.sealed)
+        try:
+            return QlikSite.model_validate(settings)
+        except ValidationError as error:
+            # Places and faults only: the input may hold secrets.
+            faults = error.errors(include_input=False, include_url=False, include_context=False)
+            told = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in faults[:5]
+            )
+            raise Permanent(
+                "connection-invalid",
+                f"the settings of the connection {connection.name!r} do not fit: {told}",
+                "correct the connection in the console",
+            ) from None

@@ -1,0 +1,112 @@
+"""Builds the generator from its settings; the only module that names concrete classes."""
+
+from contextlib import aclosing
+from datetime import timedelta
+from functools import partial
+
+from generator.adapters.configuration import StoredConfiguration
+from generator.adapters.mongo import MongoExecutions, MongoUnits
+from generator.adapters.objects import StoredFiles, StoredPlans
+from generator.adapters.qlik_questions import QlikQuestions
+from generator.adapters.qlik_reader import QlikReader
+from generator.adapters.qlik_sites import QlikSites
+from generator.adapters.render_pool import RenderPool
+from generator.handlers import planning, rendering
+from generator.settings import GeneratorSettings
+from generator.use_cases.plan_execution import PlanExecution
+from generator.use_cases.render_report import RenderReport
+from runtime.bus import Bus, Subscription
+from runtime.clock import SystemClock
+from runtime.configuration import ConfigurationReader
+from runtime.objects import open_objects
+from runtime.secrets import Sealer
+from runtime.service import Service
+from runtime.store import Store, open_store
+
+SERVICE = "generator"
+
+
+async def start(service: Service, settings: GeneratorSettings) -> None:
+    """Open what the generator needs and give the service its work.
+
+    Raises Transient while a server it needs does not answer; the service then tries again.
+    """
+    store = await service.enter(
+        open_store(
+            settings.mongo_uri.get_secret_value(), settings.mongo_database, driver=settings.store_driver
+        )
+    )
+    objects = await service.enter(open_objects(settings))
+    sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
+    sites = await service.enter(aclosing(QlikSites(ConfigurationReader(store), sealer)))
+    plans = StoredPlans(objects, max_bytes=settings.max_plan_bytes)
+    # A connection of its own: handlers that still run when consumption stops have events to publish.
+    publisher = await service.enter(Bus(settings, service=SERVICE))
+    subscriptions: list[Subscription] = []
+    if settings.plans():
+        subscriptions.append(await _planning(settings, store, sites, plans, publisher))
+    if settings.renders():
+        pool = await service.enter(
+            RenderPool(workers=settings.render_workers, limits=settings.worker_limits())
+        )
+        files = StoredFiles(objects, max_template_bytes=settings.max_template_bytes)
+        subscriptions.append(
+            await _rendering(
+                settings, store, sites=sites, plans=plans, files=files, pool=pool, publisher=publisher
+            )
+        )
+    consumer = await service.enter(Bus(settings, service=SERVICE, subscriptions=subscriptions))
+    for check in (store.problems, objects.problems, consumer.problems):
+        service.ready_when(check)
+
+
+async def _planning(
+    settings: GeneratorSettings, store: Store, sites: QlikSites, plans: StoredPlans, publisher: Bus
+) -> Subscription:
+    clock = SystemClock()
+    executions = MongoExecutions(store, clock, timedelta(seconds=settings.generator_lease_s))
+    await executions.ensure_indexes()
+    return planning(
+        PlanExecution(
+            executions=executions,
+            configuration=StoredConfiguration(ConfigurationReader(store)),
+            qlik=QlikQuestions(sites),
+            plans=plans,
+            publisher=publisher,
+            clock=clock,
+            limits=settings.plan_limits(),
+            budget=timedelta(seconds=settings.planning_budget_s),
+        )
+    )
+
+
+async def _rendering(
+    settings: GeneratorSettings,
+    store: Store,
+    *,
+    sites: QlikSites,
+    plans: StoredPlans,
+    files: StoredFiles,
+    pool: RenderPool,
+    publisher: Bus,
+) -> Subscription:
+    clock = SystemClock()
+    units = MongoUnits(store, clock, timedelta(seconds=settings.generator_lease_s))
+    await units.ensure_indexes()
+    use_case = RenderReport(
+        units=units,
+        plans=plans,
+        reader=QlikReader(sites),
+        files=files,
+        renderer=pool,
+        publisher=publisher,
+        clock=clock,
+        attempts=settings.unit_attempts,
+        budget=timedelta(seconds=settings.unit_budget_s),
+    )
+    return rendering(use_case, at_once=settings.units_at_once)
+
+
+async def serve(settings: GeneratorSettings) -> None:
+    """Run the generator until it is asked to stop."""
+    await Service(SERVICE, settings).run(partial(start, settings=settings))

@@ -25,12 +25,12 @@ MODES: Final = {
 class CubeError(Exception):
     """A cube without rows: the reply is a normal layout that carries ``qError``."""
 
-    def __init__(self, code: Code, context: str = "", message: str = "", condition: str = "") -> None:
+    def __init__(self, code: int, context: str = "", message: str = "", condition: str = "") -> None:
         self.code = code
         self.context = context
         self.message = message
         self.condition = condition  # the author's text for an unmet calculation condition
-        super().__init__(message or code.name)
+        super().__init__(message or f"error {int(code)}")
 
     def as_layout(self) -> dict[str, Any]:
         """The ``qError`` object."""

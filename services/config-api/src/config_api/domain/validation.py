@@ -35,10 +35,10 @@ from contracts.configuration import (
 # What the renderers make of each kind of template (shared/src/rendering).
 FORMATS: dict[TemplateKind | None, frozenset[OutputFormat]] = {
     None: frozenset({OutputFormat.CSV, OutputFormat.XLSX}),
-    TemplateKind.XLSX: frozenset({OutputFormat.XLSX, OutputFormat.CSV}),
-    TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF, OutputFormat.CSV}),
-    TemplateKind.DOCX: frozenset({OutputFormat.DOCX, OutputFormat.CSV}),
-    TemplateKind.PPTX: frozenset({OutputFormat.PPTX, OutputFormat.CSV}),
+    TemplateKind.XLSX: frozenset({OutputFormat.XLSX}),
+    TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF}),
+    TemplateKind.DOCX: frozenset({OutputFormat.DOCX}),
+    TemplateKind.PPTX: frozenset({OutputFormat.PPTX}),
 }
 
 MAX_DEADLINE = timedelta(days=7)

@@ -102,12 +102,8 @@ def of_validation(error: RequestValidationError) -> dict[str, Any]:
 
 def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the problem document of anything a request can fail with, and the headers that go with it."""
-    if isinstance(error, ThrottledError):
-        return of_refusal(error), {"Retry-After": str(error.retry_after_s)}
-    if isinstance(error, SignInError):
-        return of_refusal(error), {"WWW-Authenticate": "Bearer"}
     if isinstance(error, RefusedError):
-        return of_refusal(error), {}
+        return of_refusal(error), _headers(error)
     if isinstance(error, RequestValidationError):
         return of_validation(error), {}
     if isinstance(error, HTTPException):
@@ -119,6 +115,12 @@ def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         status = 410 if error.code == "object-missing" else 500
         return document(status, error.message, error.remedy), {}
     return document(500, "This is a fault of the program.", "See its log."), {}
+
+
+def _headers(error: RefusedError) -> dict[str, str]:
+    if isinstance(error, ThrottledError):
+        return {"Retry-After": str(error.retry_after_s)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, SignInError) else {}
 
 
 def install(app: FastAPI, error_page: ErrorPage) -> None:

@@ -66,6 +66,7 @@ def _audit(audit: Audit, gate: Gate) -> APIRouter:
     @router.get("", name="query the audit trail")
     async def find(
         actor: Annotated[Actor, Depends(gate.actor)],
+        *,
         execution_id: str | None = None,
         task_id: str | None = None,
         recipient_id: str | None = None,

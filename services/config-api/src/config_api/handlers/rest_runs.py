@@ -1,7 +1,7 @@
 """REST for what runs: run now, executions, their files, the Hub."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
@@ -24,8 +24,8 @@ _PARTS = {"units": UNITS, "deliveries": DELIVERIES, "notifications": NOTIFICATIO
 def running(runs: Runs, hub: Hub, gate: Gate) -> APIRouter:
     """Return the routes about executions and the Hub."""
     router = APIRouter()
-    router.include_router(_executions(runs, gate))
     router.include_router(_files(runs, gate))
+    router.include_router(_executions(runs, gate))
     router.include_router(_hub(hub, gate))
     return router
 
@@ -54,6 +54,7 @@ def _executions(runs: Runs, gate: Gate) -> APIRouter:
     @router.get("/executions", name="list executions")
     async def listing(
         actor: Annotated[Actor, Depends(gate.actor)],
+        *,
         task_id: str | None = None,
         outcome: Outcome | None = None,
         state: Annotated[str | None, Query(pattern="^(triggered|running|ending|completed)$")] = None,
@@ -83,7 +84,7 @@ def _executions(runs: Runs, gate: Gate) -> APIRouter:
     @router.get("/executions/{execution_id}/{part}", name="list parts of an execution")
     async def parts(
         execution_id: str,
-        part: Annotated[str, Query(pattern="^(units|deliveries|notifications)$")],
+        part: Literal["units", "deliveries", "notifications"],
         actor: Annotated[Actor, Depends(gate.actor)],
         skip: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
@@ -106,7 +107,7 @@ def _files(runs: Runs, gate: Gate) -> APIRouter:
         found, content = await runs.artifact(execution_id, unit_id, actor)
         return await attachment(found.file_name, found, content)
 
-    @router.get("/executions/{execution_id}/files/log", name="download the log of an execution")
+    @router.get("/executions/{execution_id}/log", name="download the log of an execution")
     async def log(execution_id: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
         """Return the log, once the execution is over."""
         ref, content = await runs.log(execution_id, actor)

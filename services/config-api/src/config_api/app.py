@@ -1,0 +1,202 @@
+"""Builds config-api: the only module that names concrete classes."""
+
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import APIRouter, FastAPI
+
+from config_api.adapters.audit_store import MongoAuditTrail
+from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
+from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
+from config_api.adapters.passwords import Argon2Passwords
+from config_api.adapters.site_check import check_site
+from config_api.adapters.template_check import TemplateInspector
+from config_api.adapters.view_store import MongoViews
+from config_api.handlers.bus import subscriptions
+from config_api.handlers.console import console
+from config_api.handlers.gate import Gate
+from config_api.handlers.pages import public_pages
+from config_api.handlers.problems import install
+from config_api.handlers.rest import resources
+from config_api.handlers.rest_admin import administration
+from config_api.handlers.rest_runs import running
+from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
+from config_api.ports import Files, Passwords, TemplateCheck
+from config_api.settings import ConfigApiSettings
+from config_api.use_cases.audit import Audit, Recorder
+from config_api.use_cases.configuration import Configuration
+from config_api.use_cases.hub import Hub
+from config_api.use_cases.identity import Identity
+from config_api.use_cases.runs import Runs
+from config_api.use_cases.templates import Templates
+from config_api.use_cases.views import Projector
+from runtime.bus import Bus
+from runtime.clock import Clock, SystemClock
+from runtime.http import serving
+from runtime.objects import open_objects
+from runtime.outbox import OutboxRelay
+from runtime.secrets import Sealer
+from runtime.service import Service, Start
+from runtime.store import Store, open_store
+
+NAME = "config-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The use cases, bound to what they need."""
+
+    configuration: Configuration
+    templates: Templates
+    runs: Runs
+    hub: Hub
+    audit: Audit
+    identity: Identity
+    recorder: Recorder
+    projector: Projector
+
+
+def assemble(
+    settings: ConfigApiSettings,
+    store: Store,
+    files: Files,
+    *,
+    nudge: Callable[[], None] = lambda: None,
+    clock: Clock | None = None,
+    passwords: Passwords | None = None,
+    check_template: TemplateCheck | None = None,
+) -> Parts:
+    """Return the use cases over a store. Raises ValueError when the settings hold no usable secret key."""
+    clock = clock or SystemClock()
+    database = MongoConfiguration(store, nudge=nudge)
+    trail, views = MongoAuditTrail(store), MongoViews(store)
+    configuration = Configuration(
+        store=database,
+        clock=clock,
+        new_id=_new_id,
+        seal=Sealer.from_setting(settings.secret_key),
+        check_site=check_site,
+    )
+    return Parts(
+        configuration=configuration,
+        templates=Templates(
+            configuration=configuration,
+            files=files,
+            check=check_template or TemplateInspector(timeout_s=settings.template_check_timeout_s),
+            max_bytes=settings.max_template_bytes,
+        ),
+        runs=Runs(store=database, runs=database, views=views, files=files, clock=clock, new_id=_new_id),
+        hub=Hub(views=views, files=files),
+        audit=Audit(trail=trail),
+        identity=Identity(
+            accounts=MongoAccounts(store, nudge=nudge),
+            sessions=MongoSessions(store),
+            keys=MongoApiKeys(store, nudge=nudge),
+            attempts=MongoAttempts(store),
+            passwords=passwords or Argon2Passwords(),
+            configuration=database,
+            clock=clock,
+            new_id=_new_id,
+            new_token=lambda: secrets.token_urlsafe(32),
+            session_for=timedelta(hours=settings.session_hours),
+        ),
+        recorder=Recorder(trail=trail, clock=clock),
+        projector=Projector(trail=trail, views=views),
+    )
+
+
+async def prepare(store: Store) -> None:
+    """Create the indexes of every collection config-api owns."""
+    nothing: Callable[[], None] = lambda: None  # noqa: E731 - nobody relays here
+    for part in (
+        MongoConfiguration(store, nudge=nothing),
+        MongoAccounts(store, nudge=nothing),
+        MongoSessions(store),
+        MongoAttempts(store),
+        MongoAuditTrail(store),
+        MongoViews(store),
+    ):
+        await part.ensure_indexes()
+
+
+def http_app(settings: ConfigApiSettings, parts: Parts) -> Asgi:
+    """Return the ASGI app: REST, pages and their assets."""
+    pages = Pages()
+    app = shell(parts, pages, settings)
+    mount_assets(app, pages)
+    install(app, pages.error)
+    return Shield(app, secure=settings.cookie_secure, max_body_bytes=settings.max_request_bytes)
+
+
+def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
+    """Return the FastAPI app with every route; its OpenAPI description is the reference."""
+    app = FastAPI(
+        title="Broadsheet",
+        version="1",
+        description="Configuration, runs, the Hub and the audit trail. Authorization: Bearer <API key>.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    gate = Gate(parts.identity, secure=settings.cookie_secure)
+    api = APIRouter(prefix="/api/v1")
+    # What has a fixed path comes before what takes any id in its place.
+    api.include_router(running(parts.runs, parts.hub, gate))
+    api.include_router(administration(parts.audit, parts.identity, gate))
+    api.include_router(resources(parts.configuration, parts.templates, gate))
+    app.include_router(api)
+    session_for = timedelta(hours=settings.session_hours)
+    app.include_router(public_pages(pages, parts.identity, parts.hub, gate, session_for=session_for))
+    app.include_router(console(pages, parts.configuration, parts.runs, parts.audit, gate))
+    return app
+
+
+def build(settings: ConfigApiSettings) -> Start:
+    """Return what starts the service; see runtime.service."""
+
+    async def start(service: Service) -> None:
+        store = await service.enter(
+            open_store(
+                settings.mongo_uri.get_secret_value(), settings.mongo_database, driver=settings.store_driver
+            )
+        )
+        objects = await service.enter(open_objects(settings))
+        await prepare(store)
+        relays: list[OutboxRelay] = []
+
+        def nudge() -> None:
+            for relay in relays:
+                relay.nudge()
+
+        parts = assemble(settings, store, objects, nudge=nudge)
+        bus = Bus(settings, service=NAME, subscriptions=subscriptions(parts.recorder))
+        relays += [OutboxRelay(store.collection(name), bus) for name in (CHANGES, RUN_REQUESTS)]
+        for relay, name in zip(relays, (CHANGES, RUN_REQUESTS), strict=True):
+            await relay.ensure_indexes()
+            service.worker(lambda each=relay: each.run(service.stopping), name=f"outbox {name}")  # type: ignore[misc]
+        await _bootstrap(settings, parts.identity)
+        await service.enter(bus)
+        service.every(settings.projection_interval_s, parts.projector.catch_up, name="projector")
+        service.ready_when(store.problems)
+        service.ready_when(objects.problems)
+        service.ready_when(bus.problems)
+        # Last, so that requests end before what they need is closed.
+        await service.enter(
+            serving(http_app(settings, parts), host=settings.http_host, port=settings.http_port)
+        )
+
+    return start
+
+
+async def _bootstrap(settings: ConfigApiSettings, identity: Identity) -> None:
+    if settings.bootstrap_admin_email is not None and settings.bootstrap_admin_password is not None:
+        await identity.bootstrap(
+            settings.bootstrap_admin_email, settings.bootstrap_admin_password.get_secret_value()
+        )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

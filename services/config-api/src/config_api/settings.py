@@ -1,0 +1,34 @@
+"""Settings of config-api."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from runtime.settings import RuntimeSettings
+
+
+class ConfigApiSettings(RuntimeSettings):
+    """What config-api needs beyond what every service does."""
+
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one")] = 8080
+    cookie_secure: bool = Field(
+        default=True, description="session cookies over TLS only; off only for plain HTTP on loopback"
+    )
+    session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12.0
+    max_template_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    max_request_bytes: Annotated[int, Field(ge=4096)] = 24 * 1024 * 1024
+    template_check_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
+    projection_interval_s: Annotated[float, Field(gt=0)] = 0.25
+    bootstrap_admin_email: str | None = Field(
+        default=None, description="the first administrator, made at the start while there is no account"
+    )
+    bootstrap_admin_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.bootstrap_admin_email is None) != (self.bootstrap_admin_password is None):
+            raise ValueError("bootstrap_admin_email and bootstrap_admin_password go together")
+        if self.max_template_bytes >= self.max_request_bytes:
+            raise ValueError("max_request_bytes has to be above max_template_bytes")
+        return self

@@ -330,8 +330,8 @@ def subscripts(path: Path) -> str:
 
 
 _REMOVED = (
-    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "zip", "chain", "list", "batch",
-    "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
+    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "list", "batch",
+    "zip", "chain", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
 )  # fmt: skip
 
 

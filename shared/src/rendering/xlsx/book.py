@@ -1,20 +1,23 @@
 """An xlsx template filled: only what a tag touches is edited, every other part stays the bytes it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rendering.language import Language, Scope
 from rendering.model import RenderData, RenderOptions, TemplateError
-from rendering.opc import Package, child, descendants, local, serialize
+from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import has_tags
 from rendering.text import fill
+from rendering.values import clean
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import sheet_names, split_cell, translate
 from rendering.xlsx.moves import Plans, grown, mover, outside
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.sheet import Sheet, Writer
 from rendering.xlsx.strings import Strings, Styles
+from rendering.xlsx.tables import formula_cells, sync_tables
+from rendering.xlsx.totals import Known, TableRange, result
 
 Element = Any
 _CHART_SPACES = (b"drawingml/2006/chart", b"drawingml/chart", b"drawing/2014/chartex")
@@ -34,7 +37,6 @@ class Book:
     sheets: list[Sheet] = field(default_factory=list)
     plans: Plans = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    changed: bool = False
 
     @property
     def touched(self) -> list[Sheet]:
@@ -49,9 +51,7 @@ def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
         sheet.scan(book.strings)
         if sheet.tagged:
             book.plans[sheet.name.lower()] = sheet.lay_out(book.language)
-    for sheet in book.touched:
-        _expand_shared(sheet)
-        _write(book, sheet)
+    _write_sheets(book)
     _others(book)
     _names(book)
     for part in _drawn(book):
@@ -85,18 +85,38 @@ def open_book(package: Package, data: RenderData, options: RenderOptions) -> Boo
     return book
 
 
-def _write(book: Book, sheet: Sheet) -> None:
-    plan = sheet.plan
-    assert plan is not None  # noqa: S101 - touched sheets have one
-    writer = Writer(sheet, book.language, book.strings, book.styles, mover(sheet.name, book.plans))
-    writer.rows()
-    if plan.changed:
-        move_sheet(sheet.root, plan, sheet.name, book.plans)
-        move_related(book.package, sheet.part, plan)
-        book.changed = True
-    _headers(book, sheet)
-    book.package.write(sheet.part, writer.bytes(serialize(sheet.root)))
-    book.warnings.extend(sheet.warnings)
+def _write_sheets(book: Book) -> None:
+    writers: list[Writer] = []
+    tables: dict[str, TableRange] = {}
+    for sheet in book.touched:
+        _expand_shared(sheet)
+        writers.append(Writer(sheet, book.language, book.strings, book.styles, mover(sheet.name, book.plans)))
+        writers[-1].rows()
+        plan = sheet.plan
+        if plan is not None and plan.changed:
+            move_sheet(sheet.root, plan, sheet.name, book.plans)
+            move_related(book.package, sheet.part, plan)
+        tables |= sync_tables(book.package, sheet, book.language)
+        _headers(book, sheet)
+        book.warnings.extend(sheet.warnings)
+    known = {sheet.name.lower(): sheet.known for sheet in book.touched}
+    for writer in writers:
+        _known_results(writer.sheet, known, tables)
+        book.package.write(writer.sheet.part, writer.bytes(serialize(writer.sheet.root)))
+
+
+def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:
+    for cell, formula in formula_cells(sheet.root):
+        value = result(formula.text or "", sheet.name, known, tables)
+        if value is None or isinstance(value, bool) or child(cell, "v") is not None:
+            continue
+        element = cell.makeelement(namespace(cell) + "v")
+        element.text = repr(value) if isinstance(value, int | float) else clean(str(value))
+        if isinstance(value, str):
+            cell.set("t", "str")
+        cell.append(element)
+        column, row = split_cell(cell.get("r"))
+        sheet.note(column, row, value)
 
 
 def _headers(book: Book, sheet: Sheet) -> None:

@@ -1,6 +1,6 @@
 """Native charts of a workbook: their ranges follow the rows, their stored values are what was written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from rendering.language import Language, Scope
@@ -11,11 +11,9 @@ from rendering.text import fill_runs
 from rendering.values import clean
 from rendering.xlsx.formula import sheet_names
 from rendering.xlsx.moves import Plans, split_range
+from rendering.xlsx.totals import Known
 
 Element = Any
-Known = Mapping[str, Mapping[str, Mapping[int, Scalar]]]
-"""Values that were written: sheet in lower case, column, row."""
-
 _MAX_CACHE = 20_000
 
 

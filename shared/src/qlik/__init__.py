@@ -14,6 +14,7 @@ from qlik.errors import (
     Transient,
 )
 from qlik.gate import LocalGate, SiteGate
+from qlik.lists import FieldInfo, SheetInfo
 from qlik.model import (
     AppInfo,
     AppLayout,
@@ -30,6 +31,8 @@ from qlik.model import (
     Table,
     Value,
 )
+from qlik.objects import ObjectInfo
+from qlik.pivot import Header, Pivot
 from qlik.reloads import ReloadSeen
 from qlik.session import AppSession
 from qlik.site import (
@@ -55,6 +58,8 @@ __all__ = [
     "Column",
     "ConfigurationError",
     "Dimension",
+    "FieldInfo",
+    "Header",
     "Impersonation",
     "JwtAuth",
     "LimitReached",
@@ -62,7 +67,9 @@ __all__ = [
     "LocalGate",
     "Measure",
     "OAuthM2MAuth",
+    "ObjectInfo",
     "PermissionDenied",
+    "Pivot",
     "ProtocolError",
     "ProvedSelection",
     "QlikClient",
@@ -74,6 +81,7 @@ __all__ = [
     "RowPage",
     "Selection",
     "SelectionNotProved",
+    "SheetInfo",
     "SiteBusy",
     "SiteGate",
     "Sort",

@@ -31,8 +31,9 @@ _NO_APP = "engineData"  # the path for a session without an app
 class QlikClient:
     """A Qlik site as one user: sessions on its engine, its list of apps, its repository or tenant.
 
-    Keep one per process and site, so that the limit of parallel sessions and the circuit breaker see everything.
-    `gate` may be one that replicas share. `now` is a monotonic clock in seconds, `token` makes session identities.
+    Keep one per process and site, so that the limit of parallel sessions and the circuit breaker see
+    everything. `gate` may be one that replicas share. `now` is a monotonic clock in seconds, `token` makes
+    session identities.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class QlikClient:
     async def session(self, app_id: str, *, identity: str | None = None) -> AsyncIterator[AppSession]:
         """An app opened in a session that nobody else shares, closed and freed at the end of the block.
 
-        Sessions are told apart by user, app and `identity` only, so the default is a random one; give one only to
-        find the session again in Qlik's logs, and never the same twice at a time. Waits while `sessions_per_site`
-        sessions are open.
+        Sessions are told apart by user, app and `identity` only, so the default is a random one; give one
+        only to find the session again in Qlik's logs, and never the same twice at a time. Waits while
+        `sessions_per_site` sessions are open.
 
         Raises:
             Transient: the site is away or busy, or the identity is in use (`code` SESSION_ATTACHED).

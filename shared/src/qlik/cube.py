@@ -1,11 +1,15 @@
-"""Straight cubes and list objects: how they are asked for, and how their rows are read without mixing two states."""
+"""Straight cubes and list objects.
+
+How they are asked for, and how their rows are read without mixing two states.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +23,10 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_%][A-Za-z0-9_%]*")
 
 
 def field_expression(name: str) -> str:
-    """A field name as the engine takes it in an expression or definition; `=...` and `[...]` stay as they are."""
+    """A field name as the engine takes it in an expression or definition.
+
+    `=...` and `[...]` stay as they are.
+    """
     if name.startswith(("=", "[")) or _PLAIN_NAME.fullmatch(name):
         return name
     return "[" + name.replace("]", "]]") + "]"
@@ -61,7 +68,10 @@ def measure_def(measure: Measure) -> dict[str, Any]:
 def cube_def(
     dimensions: Sequence[Dimension], measures: Sequence[Measure], sort: Sequence[Sort]
 ) -> dict[str, Any]:
-    """The HyperCubeDef of an ad-hoc table. Sorting is by column order only: by expression it is slow (research 6)."""
+    """The HyperCubeDef of an ad-hoc table.
+
+    Sorting is by column order only: by expression it is slow (research 6).
+    """
     dims, meas = [dimension_def(d) for d in dimensions], [measure_def(m) for m in measures]
     for wish in sort:
         _direct(wish, dims, meas)
@@ -180,27 +190,57 @@ def allow(rows: int, limit: int, *, what: str) -> None:
         )
 
 
+def allow_cells(cells: int, limit: int, *, what: str) -> None:
+    """Raise LimitReached if a table would take more memory than allowed, naming both numbers."""
+    if cells > limit:
+        raise LimitReached(
+            f"{what} has {cells} cells, allowed in memory are {limit}",
+            code="max-cells",
+            remedy="Narrow it with filters, take fewer columns, or stream it.",
+        )
+
+
+def unchanged(connection: EngineConnection, handle: int, version: int, *, what: str) -> None:
+    """Raise Aborted if the engine said, since `version` was taken, that the object is another one now."""
+    if connection.version(handle) != version:
+        raise Aborted(f"{what} changed while it was read", code="changed")
+
+
+def first_page(data: object, *, what: str) -> Mapping[str, Any]:
+    """The page of an answer to one asked page; none at all means that the cube has changed."""
+    if not isinstance(data, list) or not data or not isinstance(data[0], dict):
+        raise Aborted(f"{what}: a page came back empty", code="empty-page")
+    return data[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where cells are read from: an object's handle, the path of the definition, and words for error texts."""
+
+    handle: int
+    path: str
+    what: str
+    method: str = "GetHyperCubeData"
+
+
 async def straight_rows(
     connection: EngineConnection,
-    handle: int,
-    path: str,
+    source: Source,
     columns: Sequence[Column],
     height: int,
     *,
     pages_in_flight: int,
-    what: str,
-) -> AsyncIterator[RowPage]:
+) -> AsyncGenerator[RowPage, None]:
     """The rows of a straight cube, page by page, at most `pages_in_flight` pages in memory.
 
     Raises:
         Aborted: when the cube changed meanwhile. Everything read before is void then.
 
     """
-    async for first, matrix in pages(
-        connection, handle, "GetHyperCubeData", path, len(columns), height,
-        pages_in_flight=pages_in_flight, what=what,
-    ):  # fmt: skip
-        yield RowPage(first, [_row(raw, columns) for raw in matrix])
+    reading = pages(connection, source, len(columns), height, pages_in_flight=pages_in_flight)
+    async with aclosing(reading):
+        async for first, matrix in reading:
+            yield RowPage(first, [_row(raw, columns) for raw in matrix])
 
 
 def _row(raw: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Row:
@@ -211,31 +251,22 @@ Matrix = list[list[dict[str, Any]]]
 
 
 async def pages(
-    connection: EngineConnection,
-    handle: int,
-    method: str,
-    path: str,
-    width: int,
-    height: int,
-    *,
-    pages_in_flight: int,
-    what: str,
-) -> AsyncIterator[tuple[int, Matrix]]:
-    """Raw matrices of a cube or list object, top to bottom, each complete and from one state of the session.
+    connection: EngineConnection, source: Source, width: int, height: int, *, pages_in_flight: int
+) -> AsyncGenerator[tuple[int, Matrix], None]:
+    """Raw matrices of a cube or list object with their first row, each complete and from one state.
 
     Raises:
         Aborted: when the engine says the object changed, or a page is not as large as the layout promised.
 
     """
-    version = connection.version(handle)
+    version = connection.version(source.handle)
     wanted = iter(bands(width, height))
     running: deque[tuple[list[Area], asyncio.Task[Matrix]]] = deque()
 
     def start_next() -> None:
         band = next(wanted, None)
         if band is not None:
-            task = asyncio.create_task(_band(connection, handle, method, path, band, what=what))
-            running.append((band, task))
+            running.append((band, asyncio.create_task(_band(connection, source, band))))
 
     try:
         for _ in range(pages_in_flight):
@@ -243,8 +274,7 @@ async def pages(
         while running:
             band, task = running.popleft()
             matrix = await task
-            if connection.version(handle) != version:
-                raise Aborted(f"{what} changed while it was read", code="changed")
+            unchanged(connection, source.handle, version, what=source.what)
             start_next()
             yield band[0].top, matrix
     finally:
@@ -253,25 +283,18 @@ async def pages(
         await asyncio.gather(*(task for _, task in running), return_exceptions=True)
 
 
-async def _band(
-    connection: EngineConnection, handle: int, method: str, path: str, band: list[Area], *, what: str
-) -> Matrix:
-    parts = [await _page(connection, handle, method, path, area, what=what) for area in band]
+async def _band(connection: EngineConnection, source: Source, band: list[Area]) -> Matrix:
+    parts = [await _page(connection, source, area) for area in band]
     if len(parts) == 1:
         return parts[0]
     return [[cell for part in parts for cell in part[i]] for i in range(band[0].height)]
 
 
-async def _page(
-    connection: EngineConnection, handle: int, method: str, path: str, area: Area, *, what: str
-) -> Matrix:
-    result = await connection.call(handle, method, path, [area.as_page()])
-    data = result.get("qDataPages")
-    if not isinstance(data, list) or not data or not isinstance(data[0], dict):
-        raise Aborted(f"{what}: a page came back empty", code="empty-page")
-    matrix = data[0].get("qMatrix")
+async def _page(connection: EngineConnection, source: Source, area: Area) -> Matrix:
+    result = await connection.call(source.handle, source.method, source.path, [area.as_page()])
+    matrix = first_page(result.get("qDataPages"), what=source.what).get("qMatrix")
     if not isinstance(matrix, list) or len(matrix) != area.height:
-        raise Aborted(f"{what}: a page has not the size its layout promised", code="short-page")
+        raise Aborted(f"{source.what}: a page has not the size its layout promised", code="short-page")
     if any(not isinstance(row, list) or len(row) != area.width for row in matrix):
-        raise ProtocolError(f"{what}: a page has rows of another width than asked", code="page-width")
+        raise ProtocolError(f"{source.what}: a page has rows of another width than asked", code="page-width")
     return matrix

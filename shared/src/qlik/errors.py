@@ -1,7 +1,7 @@
 """What can go wrong with Qlik, by class: one class, one meaning, one action.
 
-The class is decided where the fact is known (an engine code, an HTTP status, a greeting topic, a close code) and
-never from the text of a message: in Qlik's published list several entries share or misuse a text.
+The class is decided where the fact is known (an engine code, an HTTP status, a greeting topic, a close code)
+and never from the text of a message: in Qlik's published list several entries share or misuse a text.
 """
 
 from __future__ import annotations
@@ -43,18 +43,21 @@ class QlikError(Exception):
 
 
 class ConfigurationError(QlikError):
-    """Something named in the task, the template or the settings is not there or not right. Trying again is no use."""
+    """Something named in the task, the template or the settings is not there or not right.
+
+    Trying again is no use.
+    """
 
     default_remedy = "Check the name or id in the task or template against the app."
 
 
-class PermissionDenied(QlikError):
+class PermissionDenied(QlikError):  # noqa: N818 - says what happened
     """The user we sign in as may not do this, or could not be signed in."""
 
     default_remedy = "Check the credentials of the connection and the rights of its user on this app."
 
 
-class Transient(QlikError):
+class Transient(QlikError):  # noqa: N818 - says what happened
     """The site is away, busy or forgetful at the moment. The same job may succeed later, in a new session."""
 
     transient = True
@@ -69,8 +72,11 @@ class Aborted(Transient):
     default_remedy = "Read again from the first row; nothing read before may be used."
 
 
-class LimitReached(QlikError):
-    """More was asked for than a limit allows: rows, cells, export size. The limit and the amount are in the text."""
+class LimitReached(QlikError):  # noqa: N818 - says what happened
+    """More was asked for than a limit allows: rows, cells, export size.
+
+    The limit and the amount are in the text.
+    """
 
     default_remedy = "Narrow the report with filters, or raise the limit if the site can bear it."
 
@@ -89,7 +95,7 @@ class ProtocolError(QlikError):
     )
 
 
-class CalculationFailed(QlikError):
+class CalculationFailed(QlikError):  # noqa: N818 - says what happened
     """A chart or expression has no result: condition not met, all expressions invalid, calculation stopped.
 
     A report shows this text in place of the chart, never an empty table.
@@ -98,8 +104,11 @@ class CalculationFailed(QlikError):
     default_remedy = "Open the chart in Qlik Sense with the same selections; it shows the same message there."
 
 
-class SelectionNotProved(QlikError):
-    """A filter could not be shown to be active exactly as asked. Using the session would show somebody else's data."""
+class SelectionNotProved(QlikError):  # noqa: N818 - says what happened
+    """A filter could not be shown to be active exactly as asked.
+
+    Using the session would show somebody else's data.
+    """
 
     default_remedy = (
         "Check that the values exist in the field and are possible together with the other filters."

@@ -19,14 +19,20 @@ NULL, OTHERS, TOTAL = -2, -3, -1
 
 
 def number(raw: object) -> float | int | None:
-    """A qNum: a number, or None for the texts "NaN", "Infinity" and anything else that cannot be calculated with."""
+    """A qNum.
+
+    A number, or None for the texts "NaN", "Infinity" and anything else that cannot be calculated with.
+    """
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None
     return raw if math.isfinite(raw) else None
 
 
 def from_serial(days: float) -> datetime | None:
-    """The wall-clock moment of a Qlik serial date, rounded to the millisecond; None outside the years 1 to 9999."""
+    """The wall-clock moment of a Qlik serial date, rounded to the millisecond.
+
+    None outside the years 1 to 9999.
+    """
     if not _MIN_SERIAL <= days <= _MAX_SERIAL:
         return None
     # a double holds today's dates to about a microsecond, so 10:00 may come as 09:59:59.9999995
@@ -80,7 +86,10 @@ _KIND_OF_TYPE: dict[str, ColumnKind] = {
 
 
 def column(info: Mapping[str, Any], *, role: str, name: str = "") -> Column:
-    """The column a qDimensionInfo or qMeasureInfo entry describes. Group dimensions take their active label."""
+    """The column a qDimensionInfo or qMeasureInfo entry describes.
+
+    Group dimensions take their active label.
+    """
     fmt = number_format(info.get("qNumFormat"))
     title = name or str(info.get("qFallbackTitle") or "")
     if role == "measure":
@@ -107,7 +116,10 @@ def _dimension_kind(info: Mapping[str, Any], fmt: QlikNumberFormat | None) -> Co
 
 
 def cell(raw: Mapping[str, Any], col: Column) -> Cell:
-    """The cell of a cube under its column. Flags that are false and empty texts are left out by the engine."""
+    """The cell of a cube under its column.
+
+    Flags that are false and empty texts are left out by the engine.
+    """
     text = str(raw.get("qText") or "")
     element = raw.get("qElemNumber", raw.get("qElemNo", 0))
     num = number(raw.get("qNum", raw.get("qValue")))
@@ -136,8 +148,8 @@ _NUMERIC_LETTERS = re.compile(r"^[eE]$|^$")
 def _is_label(text: str, col: Column) -> bool:
     """Whether text is a name given to the number (a dual such as 'Jan' = 1) rather than a way to write it.
 
-    A measure may carry units ('12 kr', '75%'), so there only a text without any digit is a name. In a dimension
-    without a number format any letter makes it a name ('Q1').
+    A measure may carry units ('12 kr', '75%'), so there only a text without any digit is a name. In a
+    dimension without a number format any letter makes it a name ('Q1').
     """
     if col.number_format is not None and col.number_format.type in {"I", "R", "F", "M", "T", "IV"}:
         return False
@@ -181,9 +193,6 @@ def excel_format(fmt: QlikNumberFormat) -> str:
     return "General"
 
 
-_DIGITS = re.compile(r"[#0](?:[#0.,\s\u00a0\u202f'’]*[#0])?(?:[eE][+-]?[#0]+)?")
-
-
 def _excel_number(fmt: QlikNumberFormat) -> str:
     return ";".join(_excel_number_part(part, fmt) for part in fmt.pattern.split(";")[:3])
 
@@ -221,7 +230,10 @@ def _digits(part: str, fmt: QlikNumberFormat) -> tuple[int, int] | None:
 
 
 def _literal(text: str) -> str:
-    """Text around the digits: percent, brackets, minus and spaces stand for themselves, the rest is quoted."""
+    """Text around the digits.
+
+    Percent, brackets, minus and spaces stand for themselves, the rest is quoted.
+    """
     out, quoted = [], ""
     for ch in text:
         if ch in "%()-+ $€£¥\u00a0":
@@ -244,31 +256,24 @@ _TIME_TOKEN = re.compile(
 
 
 def _excel_time(fmt: QlikNumberFormat) -> str:
-    out: list[str] = []
-    for match in _TIME_TOKEN.finditer(fmt.pattern):
-        out.append(_time_token(match.group(), fmt))
-    code = "".join(out)
+    code = "".join(_time_token(match.group(), fmt) for match in _TIME_TOKEN.finditer(fmt.pattern))
     return code if code.strip() else _EXCEL_DEFAULT[fmt.type]
 
 
-def _time_token(token: str, fmt: QlikNumberFormat) -> str:
-    head = token.strip("[].,")[:1]
-    if head in {"Y", "y"}:
-        return "yyyy" if len(token) > 2 else "yy"  # noqa: PLR2004 - YY is the two-digit year
-    if head == "D" or head == "d":  # noqa: PLR1714 - read beside the others
-        return "d" * min(len(token), 2)
-    if head == "M":
-        return "m" * len(token)
-    if head == "m":
-        return "m" * len(token)
-    if head in {"W", "w"}:
-        return "ddd" if len(token) < 4 else "dddd"  # noqa: PLR2004 - WWWW is the whole name
-    if head in {"h", "H"}:
-        return "[h]" if fmt.type == "IV" else "h" * len(token)
-    if head in {"s", "S"}:
-        return "s" * len(token)
-    if head in {"f", "F"}:
-        return "." + "0" * min(3, token.lower().count("f"))
-    if token in {"TT", "tt"}:
+def _time_token(part: str, fmt: QlikNumberFormat) -> str:
+    head = part.strip("[].,")[:1].lower()
+    length = len(part)
+    codes = {
+        "y": "yyyy" if length > 2 else "yy",  # noqa: PLR2004 - YY is the two-digit year
+        "d": "d" * min(length, 2),
+        "m": "m" * length,
+        "w": "ddd" if length < 4 else "dddd",  # noqa: PLR2004 - WWWW is the whole name
+        "h": "[h]" if fmt.type == "IV" else "h" * length,
+        "s": "s" * length,
+        "f": "." + "0" * min(3, part.lower().count("f")),
+    }
+    if part.lower() == "tt":
         return "AM/PM"
-    return token if token in " /-:.,()\u00a0" else f"\\{token}"
+    if head in codes:
+        return codes[head]
+    return part if part in " /-:.,()\u00a0" else f"\\{part}"

@@ -1,4 +1,7 @@
-"""How many sessions a site may bear, and when to leave it alone. In process by default; replicas may share one."""
+"""How many sessions a site may bear, and when to leave it alone.
+
+In process by default; replicas may share one.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,9 @@ class LocalGate:
 class Breaker:
     """Stops asking a site that does not answer: after `threshold` failures in a row, for `cool_s` seconds.
 
-    Then one caller is let through; its success closes the breaker, its failure opens it again, for twice as long up
-    to `longest_s`. Only failures that say something about the site count, not those of one app or user.
+    Then one caller is let through; its success closes the breaker, its failure opens it again, for twice as
+    long up to `longest_s`. Only failures that say something about the site count, not those of one app or
+    user.
     """
 
     def __init__(

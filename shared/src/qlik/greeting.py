@@ -148,7 +148,10 @@ def fatal(method: str, params: Mapping[str, Any]) -> QlikError | None:
 
 
 def closed(code: int | None, reason: str, *, greeted: bool) -> QlikError:
-    """What the end of a web socket means. Without a greeting before it, the proxy session has usually expired."""
+    """What the end of a web socket means.
+
+    Without a greeting before it, the proxy session has usually expired.
+    """
     if code in _CLOSE:
         kind, remedy = _CLOSE[code]
         return kind(

@@ -12,7 +12,10 @@ FieldValue = str | float
 
 
 class Selection(BaseModel):
-    """Values to select in one field. Text values are compared as text, numbers as numbers. Friendly to JSON."""
+    """Values to select in one field.
+
+    Text values are compared as text, numbers as numbers. Friendly to JSON.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +41,10 @@ class ProvedSelection:
 
 @dataclass(frozen=True, slots=True)
 class QlikNumberFormat:
-    """How Qlik shows a number: `type` is its letter code (U A I R F M D T TS IV), `pattern` as in Qlik's dialog."""
+    """How Qlik shows a number.
+
+    `type` is its letter code (U A I R F M D T TS IV), `pattern` as in Qlik's dialog.
+    """
 
     type: str
     pattern: str = ""
@@ -62,9 +68,9 @@ CellValue = float | int | datetime | str | None
 class Column:
     """One column of a table.
 
-    `kind` says what the cells are: `number`, `time` and `interval` are numbers (the last two in days, as Excel wants
-    them), `date` and `timestamp` are datetimes without a zone (Qlik knows none), `text` is text. Single cells may
-    still be text where the data is mixed. `role` says whether it groups or is calculated.
+    `kind` says what the cells are: `number`, `time` and `interval` are numbers (the last two in days, as
+    Excel wants them), `date` and `timestamp` are datetimes without a zone (Qlik knows none), `text` is text.
+    Single cells may still be text where the data is mixed. `role` says whether it groups or is calculated.
     """
 
     name: str
@@ -123,7 +129,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A grouping column: a field name, an expression that starts with `=`, or a master item by `library_id`."""
+    """A grouping column.
+
+    A field name, an expression that starts with `=`, or a master item by `library_id`.
+    """
 
     field: str = ""
     label: str = ""

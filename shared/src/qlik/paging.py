@@ -26,8 +26,8 @@ class Area:
 def bands(width: int, height: int, *, max_cells: int = MAX_CELLS) -> Iterator[list[Area]]:
     """Rectangles that cover width x height cells, none above `max_cells`, as bands from top to bottom.
 
-    A band is the rectangles of the same rows from left to right; there is more than one only for cubes wider than
-    `max_cells` columns.
+    A band is the rectangles of the same rows from left to right; there is more than one only for cubes wider
+    than `max_cells` columns.
     """
     if width <= 0 or height <= 0:
         return

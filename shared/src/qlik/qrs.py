@@ -64,7 +64,9 @@ class Repository:
     async def subscribe(
         self, name: str, callback_url: str, *, change_type: int = _UPDATE, filter_: str = ""
     ) -> str:
-        """Ask QRS to POST changes of entities `name` (ExecutionResult, App) to `callback_url`; returns the handle.
+        """Ask QRS to POST changes of entities `name` (ExecutionResult, App) to `callback_url`.
+
+        Returns the handle.
 
         Subscriptions are forgotten when the repository restarts: renew them on a timer, and poll as well.
         """
@@ -90,22 +92,34 @@ class Repository:
         return await self._one("executionresult", result_id, from_execution)
 
     async def app(self, app_id: str) -> ReloadSeen | None:
-        """The latest load of an app, as a callback on App names it; None if it is gone or was never loaded."""
+        """The latest load of an app, as a callback on App names it.
+
+        None if it is gone or was never loaded.
+        """
         return await self._one("app", app_id, from_app)
 
     async def executions_since(self, mark: datetime) -> list[ReloadSeen]:
-        """Reloads that stopped after `mark` (aware), oldest first. Overlap the mark by minutes and dedupe by id."""
+        """Reloads that stopped after `mark` (aware), oldest first.
+
+        Overlap the mark by minutes and dedupe by id.
+        """
         found = await self._all("executionresult", f"stopTime gt '{_moment(mark)}'", "stopTime")
         seen = [item for item in map(from_execution, found) if item is not None and item.over]
         return sorted(seen, key=_finished)
 
     async def app_reload_times_since(self, mark: datetime) -> list[ReloadSeen]:
-        """Apps whose data was loaded after `mark` (aware), oldest first; also finds reloads outside the scheduler."""
+        """Apps whose data was loaded after `mark` (aware), oldest first.
+
+        Also finds reloads outside the scheduler.
+        """
         found = await self._all("app", f"lastReloadTime gt '{_moment(mark)}'", "lastReloadTime")
         return sorted((item for item in map(from_app, found) if item is not None), key=_finished)
 
     async def about(self) -> Mapping[str, Any]:
-        """Version and name of the repository; a cheap way to see that the address and the sign-in are right."""
+        """Version and name of the repository.
+
+        A cheap way to see that the address and the sign-in are right.
+        """
         answer = await self._call("GET", "about", {})
         return answer if isinstance(answer, dict) else {}
 
@@ -134,7 +148,10 @@ class Repository:
         return found
 
     async def _all(self, kind: str, filter_: str, order: str) -> list[dict[str, Any]]:
-        """Every entity that fits: `/full` if it is not capped, else by table pages of ids and single reads."""
+        """Every entity that fits.
+
+        `/full` if it is not capped, else by table pages of ids and single reads.
+        """
         params = {"filter": filter_} if filter_ else {}
         first = await self._call("GET", f"{kind}/full", params)
         rows = [row for row in first if isinstance(row, dict)] if isinstance(first, list) else []

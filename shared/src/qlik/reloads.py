@@ -26,9 +26,9 @@ _CLOUD: dict[str, ReloadStatus] = {
 class ReloadSeen:
     """A reload that was noticed, in one form wherever it came from.
 
-    `reload_id` is the same however often and by whichever road the same reload is seen from one `source`, so it is
-    the key to recognise repeats by. `last_reload_time` is when the data was loaded, to compare with the layout of
-    the app that is opened. All times are aware UTC.
+    `reload_id` is the same however often and by whichever road the same reload is seen from one `source`, so
+    it is the key to recognise repeats by. `last_reload_time` is when the data was loaded, to compare with the
+    layout of the app that is opened. All times are aware UTC.
     """
 
     source: Literal["qrs-execution", "qrs-app", "cloud-reload"]
@@ -65,7 +65,10 @@ def from_execution(raw: Mapping[str, Any]) -> ReloadSeen | None:
 
 
 def from_app(raw: Mapping[str, Any]) -> ReloadSeen | None:
-    """A QRS App whose lastReloadTime moved: the only trace of a reload outside the scheduler. None if never loaded."""
+    """A QRS App whose lastReloadTime moved: the only trace of a reload outside the scheduler.
+
+    None if never loaded.
+    """
     loaded = parse_time(raw.get("lastReloadTime"))
     app_id = str(raw.get("id") or "")
     if loaded is None or not app_id:

@@ -1,10 +1,14 @@
-"""The HTTP side: one place that signs requests, recognises lost sessions, honours rate limits and masks secrets."""
+"""The HTTP side.
+
+One place that signs requests, recognises lost sessions, honours rate limits and masks secrets.
+"""
 
 from __future__ import annotations
 
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -30,11 +34,19 @@ _MAX_PAGES = 10_000  # a list that never ends is a fault of the server, not a re
 Credentials = Callable[[], Awaitable[Mapping[str, str]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    params: Mapping[str, Any] | None
+    json: Any
+    content: bytes | None
+    headers: Mapping[str, str]
+
+
 class RestClient:
     """Requests against one base address. `credentials` gives the headers that sign a request.
 
-    Requests that change nothing are tried again on transient failures; others only when the server surely did not
-    take them (429, or no connection).
+    Requests that change nothing are tried again on transient failures; others only when the server surely did
+    not take them (429, or no connection).
     """
 
     def __init__(
@@ -106,11 +118,12 @@ class RestClient:
             return error.retry_after if error.retry_after is not None else True
 
         # a quarter of a minute of patience: a job that needs more is put off by whoever runs it
+        body = _Body(params, json, content, headers or {})
         async for attempt in stamina.retry_context(
             on=again, attempts=4, timeout=60, wait_initial=0.3, wait_max=5
         ):
             with attempt:
-                return await self._once(method, path, params, json, content, headers)
+                return await self._once(method, path, body)
         raise AssertionError  # pragma: no cover - the loop above returns or raises
 
     async def pages(
@@ -142,22 +155,14 @@ class RestClient:
             raise ProtocolError(f"The list {mask(path)} continues on another host", code="paging")
         return target
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        json: Any,
-        content: bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> httpx.Response:
+    async def _once(self, method: str, path: str, body: _Body) -> httpx.Response:
         for last in (False, True):
             if self._throttle is not None:
                 await self._throttle.take(tier_of(method, urlsplit(path).path))
-            signed = {**(await self._credentials()), **(headers or {})}
+            signed = {**(await self._credentials()), **body.headers}
             try:
                 response = await self._http.request(
-                    method, path, params=params, json=json, content=content, headers=signed
+                    method, path, params=body.params, json=body.json, content=body.content, headers=signed
                 )
             except httpx.TimeoutException:
                 raise Transient(f"{method} {mask(path)} got no answer in time", code="timeout") from None

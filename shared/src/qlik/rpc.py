@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over one web socket to a QIX engine: matching by id, push, keep-alive, and a typed end.
 
-One `EngineConnection` is one engine session. It is never resumed: selections are part of a report's result, so a lost
-socket fails the step and the job starts again in a clean session (research 1.9).
+One `EngineConnection` is one engine session. It is never resumed: selections are part of a report's result,
+so a lost socket fails the step and the job starts again in a clean session (research 1.9).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ log = structlog.get_logger(__name__)
 
 GLOBAL = -1
 
-# The library's own logger writes every header and frame at DEBUG, tickets and tokens included: it gets a deaf one.
-_DEAF = logging.Logger("qlik.socket", level=logging.CRITICAL + 1)
+# The library's own logger writes every header and frame at DEBUG, tickets and tokens included: it gets a deaf
+# one.
+_DEAF = logging.Logger("qlik.socket", level=logging.CRITICAL + 1)  # noqa: LOG001 - of no hierarchy on purpose
 
 # Error 15 is meant to be retried for these; not for paging calls, because after it the cube is another one.
 _RETRY_ABORTED = ("Get", "Create", "OpenDoc", "Evaluate", "CheckExpression", "ExpandExpression")
@@ -49,7 +50,10 @@ _MODAL = 6003
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Everything a web socket upgrade needs. `url` and `headers` may carry secrets: never log them unmasked."""
+    """Everything a web socket upgrade needs.
+
+    `url` and `headers` may carry secrets: never log them unmasked.
+    """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -105,7 +109,7 @@ class EngineConnection:
             raise Transient(
                 f"No greeting from the engine within {limits.connect_s:g} s",
                 code="connect-timeout",
-                remedy="Check the address and that the engine runs; raise connect_s if the site starts slowly.",
+                remedy="Check the address and that the engine runs; raise connect_s for a slow start.",
             ) from None
 
     @property
@@ -127,8 +131,9 @@ class EngineConnection:
     ) -> dict[str, Any]:
         """Send a request and return its `result`.
 
-        Calls that only read are sent again when the engine answers 15 (aborted), and any call once after an open
-        selection dialog was closed (6003). Paging calls are not repeated: after an abort the cube is another one.
+        Calls that only read are sent again when the engine answers 15 (aborted), and any call once after an
+        open selection dialog was closed (6003). Paging calls are not repeated: after an abort the cube is
+        another one.
 
         Raises:
             QlikError: the class the engine's code belongs to; Transient when the answer takes longer than
@@ -153,7 +158,9 @@ class EngineConnection:
     async def call_object(
         self, handle: int, method: str, *params: Any, missing: str, within_s: float | None = None
     ) -> ObjectRef:
-        """A call that answers an ObjectInterface. Nothing found is no error to the engine, so it is made one here.
+        """A call that answers an ObjectInterface.
+
+        Nothing found is no error to the engine, so it is made one here.
 
         Raises:
             ConfigurationError: with the text `missing`, when the engine answers an empty handle.
@@ -179,7 +186,10 @@ class EngineConnection:
                 await self._send(next(self._ids), handle, method, params)
 
     async def aclose(self) -> None:
-        """Close the socket; waiting calls fail with Transient. Never raises, never takes longer than two seconds."""
+        """Close the socket; waiting calls fail with Transient.
+
+        Never raises, never takes longer than two seconds.
+        """
         self._finish(Transient("The connection was closed by us", code="closed"))
         for task in self._tasks:
             task.cancel()
@@ -324,7 +334,10 @@ class EngineConnection:
         return self._end
 
     async def _keep_alive(self) -> None:
-        """A cheap call after a quiet time. Protocol pings are off: behind a proxy the next request was seen to hang."""
+        """A cheap call after a quiet time.
+
+        Protocol pings are off: behind a proxy the next request was seen to hang.
+        """
         loop = asyncio.get_running_loop()
         while self._end is None:
             quiet = loop.time() - self._last_traffic
@@ -336,7 +349,8 @@ class EngineConnection:
             self._waiting[number] = reply
             try:
                 await self._send(number, GLOBAL, "EngineVersion", ())
-                # while the engine calculates for another call it may answer late: then that call's limit decides
+                # while the engine calculates for another call it may answer late: then that call's limit
+                # decides
                 async with asyncio.timeout(self._limits.call_s):
                     await reply
             except TimeoutError:
@@ -366,9 +380,16 @@ def _lost(closed: ConnectionClosed, *, greeted: bool) -> QlikError:
     return greeting.closed(frame.code if frame else None, frame.reason if frame else "", greeted=greeted)
 
 
+class _connect_here(connect):  # noqa: N801 - it stands where the library's lower-case class stood
+    """The library's connect, but a redirect is an answer and never followed: X-Qlik-User would go along."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 async def _connect(upgrade: Upgrade, limits: Limits) -> ClientConnection:
     try:
-        return await connect(
+        return await _connect_here(
             upgrade.url,
             additional_headers=dict(upgrade.headers),
             origin=Origin(upgrade.origin) if upgrade.origin else None,
@@ -394,7 +415,7 @@ async def _connect(upgrade: Upgrade, limits: Limits) -> ClientConnection:
         raise ConfigurationError(
             f"The engine's certificate is not trusted: {error.verify_message}",
             code="tls",
-            remedy="Give the root certificate of the site (root.pem) as ca_pem, and the host name it is made for.",
+            remedy="Give the site's root.pem as ca_pem, and the host name the certificate is made for.",
         ) from None
     except ssl.SSLError as error:
         raise ConfigurationError(

@@ -1,7 +1,8 @@
 """Filters that prove themselves: cleared, selected, locked, read back, compared.
 
-A selection call that answers true proves nothing (research 1.5): values may not exist, or an earlier filter may have
-been dropped. A filter that is not proved ends the job, because the alternative is somebody else's data in a report.
+A selection call that answers true proves nothing (research 1.5): values may not exist, or an earlier filter
+may have been dropped. A filter that is not proved ends the job, because the alternative is somebody else's
+data in a report.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qlik import formats
-from qlik.cube import list_def, pages
+from qlik.cube import Source, list_def, pages
 from qlik.errors import Aborted, ConfigurationError, SelectionNotProved
 from qlik.model import FieldValue, ProvedSelection, Selection, Value
 from qlik.rpc import EngineConnection, ObjectRef
@@ -21,7 +22,10 @@ _TRIES = 3
 
 
 def field_values(values: Sequence[FieldValue], *, numbers_as_written: bool = False) -> list[dict[str, Any]]:
-    """The FieldValue list for SelectValues. With `numbers_as_written`, texts that read as numbers go as numbers."""
+    """The FieldValue list for SelectValues.
+
+    With `numbers_as_written`, texts that read as numbers go as numbers.
+    """
     out: list[dict[str, Any]] = []
     for item in values:
         number = item if isinstance(item, int | float) else (_as_number(item) if numbers_as_written else None)
@@ -114,7 +118,8 @@ async def prove(connection: EngineConnection, doc: ObjectRef, selection: Selecti
     """Read the field's values back and compare them, one by one, with what was asked.
 
     Raises:
-        SelectionNotProved: when they differ, or are not locked, or are not possible together with other filters.
+        SelectionNotProved: when they differ, or are not locked, or are not possible together with other
+        filters.
 
     """
     found, counts = await listed(connection, doc, selection.field, states={"L", "S", "XS", "XL"})
@@ -171,17 +176,8 @@ async def _read_states(
     connection: EngineConnection, made: ObjectRef, states: set[str], height: int, *, what: str
 ) -> list[Value]:
     values: list[Value] = []
-    reading = pages(
-        connection,
-        made.handle,
-        "GetListObjectData",
-        "/qListObjectDef",
-        1,
-        height,
-        pages_in_flight=2,
-        what=what,
-    )
-    async for _, matrix in reading:
+    source = Source(made.handle, "/qListObjectDef", what, "GetListObjectData")
+    async for _, matrix in pages(connection, source, 1, height, pages_in_flight=2):
         values.extend(formats.value(row[0]) for row in matrix if row[0].get("qState") in states)
     return values
 

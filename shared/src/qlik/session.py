@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from qlik import cube, formats, selecting
-from qlik.cube import Shape
+from qlik import cube, formats, lists, objects, selecting
 from qlik.errors import Aborted, ConfigurationError, LimitReached, QlikError, Transient
+from qlik.lists import FieldInfo, SheetInfo
 from qlik.model import (
     AppLayout,
     Column,
     Dimension,
     Measure,
     ProvedSelection,
-    Row,
     RowPage,
     Selection,
     Sort,
     Table,
     Value,
 )
+from qlik.objects import Bounds, Found, ObjectInfo, Part
+from qlik.pivot import Pivot
 from qlik.rpc import GLOBAL, EngineConnection, ObjectRef
 from qlik.site import Limits
 
@@ -177,18 +178,53 @@ class AppSession:
             LimitReached: more rows than `max_rows` (default `max_rows_per_object`), unless `truncate`.
 
         """
-        limit = self._row_limit(max_rows)
+        bounds = self._bounds(max_rows, truncate=truncate)
 
         async def read() -> Table:
-            async with self._ad_hoc(dimensions, measures, sort) as (made, form):
-                if not truncate:
-                    cube.allow(form.height, limit, what="The table")
-                rows: list[Row] = []
-                async for page in self._straight(made, form, min(form.height, limit)):
-                    rows.extend(page.rows)
-                return Table(form.columns, rows, form.totals, form.height)
+            async with self._ad_hoc(dimensions, measures, sort) as (made, part):
+                return await objects.table(self._connection, made, part, bounds)
 
         return await self._restarting(read)
+
+    async def object_table(
+        self, object_id: str, *, part: int = 0, max_rows: int | None = None, truncate: bool = False
+    ) -> Table:
+        """The data of any object with a cube or list, under the current filters.
+
+        Charts give their rows, pivots their header levels as columns in front, lists their possible values,
+        and a container its only child. `part` counts the tables of an object that has several (layers of a
+        map).
+
+        Raises:
+            CalculationFailed: the object has no result; the text says what Qlik shows in its place.
+            ConfigurationError: no such object, or one without data.
+            LimitReached: larger than allowed, unless `truncate`.
+
+        """
+        bounds = self._bounds(max_rows, truncate=truncate)
+        return await self._object(object_id, part, lambda f, p: objects.table(self._connection, f, p, bounds))
+
+    async def object_pivot(self, object_id: str, *, part: int = 0, max_rows: int | None = None) -> Pivot:
+        """A pivot table as Qlik shows it, with header paths for rows and columns."""
+        bounds = self._bounds(max_rows)
+        return await self._object(object_id, part, lambda f, p: objects.pivot(self._connection, f, p, bounds))
+
+    async def sheets(self) -> list[SheetInfo]:
+        """The sheets of the app and the objects on them."""
+        return await lists.sheets(self._connection, self._doc)
+
+    async def children(self, object_id: str) -> list[ObjectInfo]:
+        """The objects inside a sheet, container or filter pane."""
+        found = await objects.find(self._connection, self._doc, object_id)
+        return await objects.children(self._connection, found)
+
+    async def fields(self) -> list[FieldInfo]:
+        """The fields of the data model."""
+        return await lists.fields(self._connection, self._doc)
+
+    async def variables(self) -> list[str]:
+        """The names of the app's variables."""
+        return await lists.variables(self._connection, self._doc)
 
     @asynccontextmanager
     async def stream(
@@ -205,30 +241,66 @@ class AppSession:
             Aborted: while iterating, when the data changed. What was taken before must be thrown away.
 
         """
-        async with self._ad_hoc(dimensions, measures, sort) as (made, form):
-            cube.allow(form.height, self._row_limit(max_rows), what="The table")
-            yield form.columns, self._straight(made, form, form.height)
+        async with (
+            self._ad_hoc(dimensions, measures, sort) as (made, part),
+            self._pages(made, part, max_rows) as opened,
+        ):
+            yield opened
+
+    @asynccontextmanager
+    async def stream_object(
+        self, object_id: str, *, part: int = 0, max_rows: int | None = None
+    ) -> AsyncIterator[tuple[tuple[Column, ...], AsyncIterator[RowPage]]]:
+        """As `stream`, for an object whose cube is a plain table."""
+        found, chosen = await objects.with_data(self._connection, self._doc, object_id, part=part)
+        try:
+            async with self._pages(found, chosen, max_rows) as opened:
+                yield opened
+        finally:
+            await objects.free(self._connection, self._doc, found)
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _row_limit(self, max_rows: int | None) -> int:
-        return self._limits.max_rows_per_object if max_rows is None else max_rows
+    def _bounds(self, max_rows: int | None, *, truncate: bool = False) -> Bounds:
+        rows = self._limits.max_rows_per_object if max_rows is None else max_rows
+        return Bounds(rows, self._limits.max_cells_in_memory, self._limits.pages_in_flight, truncate)
 
-    def _straight(self, made: ObjectRef, form: Shape, height: int) -> AsyncIterator[RowPage]:
-        return cube.straight_rows(
+    async def _object(self, object_id: str, part: int, read: Callable[[Found, Part], Awaitable[_T]]) -> _T:
+        async def once() -> _T:
+            found, chosen = await objects.with_data(self._connection, self._doc, object_id, part=part)
+            try:
+                return await read(found, chosen)
+            finally:
+                await objects.free(self._connection, self._doc, found)
+
+        return await self._restarting(once)
+
+    @asynccontextmanager
+    async def _pages(
+        self, found: Found, part: Part, max_rows: int | None
+    ) -> AsyncIterator[tuple[tuple[Column, ...], AsyncIterator[RowPage]]]:
+        form = cube.shape(part.data, what="The table", title=found.title)
+        if form.mode != "S":
+            raise ConfigurationError(
+                "Only plain tables can be streamed",
+                code="mode",
+                remedy="Read pivots and stacked charts whole.",
+            )
+        cube.allow(form.height, self._bounds(max_rows).rows, what="The table")
+        rows = cube.straight_rows(
             self._connection,
-            made.handle,
-            "/qHyperCubeDef",
+            cube.Source(found.ref.handle, part.path, "The table"),
             form.columns,
-            height,
+            form.height,
             pages_in_flight=self._limits.pages_in_flight,
-            what="The table",
         )
+        async with aclosing(rows):
+            yield form.columns, rows
 
     @asynccontextmanager
     async def _ad_hoc(
         self, dimensions: Sequence[Dimension | str], measures: Sequence[Measure | str], sort: Sequence[Sort]
-    ) -> AsyncIterator[tuple[ObjectRef, Shape]]:
+    ) -> AsyncIterator[tuple[Found, Part]]:
         dims = [Dimension(d) if isinstance(d, str) else d for d in dimensions]
         meas = [Measure(m) if isinstance(m, str) else m for m in measures]
         _columns_exist(sort, len(dims) + len(meas))
@@ -244,12 +316,16 @@ class AppSession:
         )
         try:
             layout = (await self._connection.call(made.handle, "GetLayout")).get("qLayout") or {}
-            yield made, cube.shape(layout.get("qHyperCube") or {}, what="The table")
+            part = Part("/qHyperCubeDef", "cube", layout.get("qHyperCube") or {})
+            yield Found(made, made.id, "broadsheet-table", "", layout, (part,)), part
         finally:
             await selecting.discard(self._connection, self._doc, made)
 
     async def _restarting(self, read: Callable[[], Awaitable[_T]]) -> _T:
-        """Read again from the first row when the cube changed meanwhile; pages of two states must never mix."""
+        """Read again from the first row when the cube changed meanwhile.
+
+        Pages of two states must never mix.
+        """
         for _ in range(_TRIES - 1):
             try:
                 return await read()

@@ -108,7 +108,10 @@ class ByBearer:
 
 
 class ByOAuth:
-    """Client credentials of Qlik Cloud, with or without impersonation; one token serves HTTP and web socket."""
+    """Client credentials of Qlik Cloud, with or without impersonation.
+
+    One token serves HTTP and web socket.
+    """
 
     def __init__(self, site: QlikSite, auth: OAuthM2MAuth, *, now: Callable[[], float]) -> None:
         self._site, self._auth, self._now = site, auth, now
@@ -170,7 +173,8 @@ class ByOAuth:
 class ByJwt:
     """JWT through a virtual proxy: first a cookie and a CSRF token over HTTP, then the upgrade with both.
 
-    The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query (research 1.2).
+    The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query (research
+    1.2).
     """
 
     def __init__(self, site: QlikSite, auth: JwtAuth, *, now: Callable[[], float]) -> None:
@@ -200,7 +204,10 @@ class ByJwt:
         self._until = 0.0
 
     async def aclose(self) -> None:
-        """See SignIn. The proxy session is left to time out: logging out would end *all* sessions of the user."""
+        """See SignIn.
+
+        The proxy session is left to time out: logging out would end *all* sessions of the user.
+        """
         await self._http.aclose()
 
     async def _fresh(self) -> None:
@@ -216,7 +223,7 @@ class ByJwt:
                 raise ConfigurationError(
                     "The virtual proxy does not answer",
                     code=400,
-                    remedy=f"Link the virtual proxy {self._prefix or '(default)'} to the central proxy in the QMC.",
+                    remedy=f"Link the virtual proxy {self._prefix or '(default)'} to the central proxy.",
                 )
             if not answer.is_success:
                 raise refusal(answer, "The JWT sign-in")
@@ -232,7 +239,10 @@ class ByJwt:
 
 
 class ByTicket:
-    """One ticket per web socket, from the proxy's API with the site's certificate. A ticket is good for one use."""
+    """One ticket per web socket, from the proxy's API with the site's certificate.
+
+    A ticket is good for one use.
+    """
 
     def __init__(self, site: QlikSite, auth: TicketAuth) -> None:
         self._site, self._auth = site, auth

@@ -15,8 +15,8 @@ class _Frozen(BaseModel):
 class CertificateAuth(_Frozen):
     """Straight to the engine (4747) and the repository (4242) with a certificate exported from the QMC.
 
-    The certificate may speak for any user, so it is the most powerful secret of the site. The PEM texts may be
-    missing only for a development engine over plain `ws://`.
+    The certificate may speak for any user, so it is the most powerful secret of the site. The PEM texts may
+    be missing only for a development engine over plain `ws://`.
     """
 
     kind: Literal["certificate"] = "certificate"
@@ -28,7 +28,10 @@ class CertificateAuth(_Frozen):
 
 
 class JwtAuth(_Frozen):
-    """A JSON Web Token that a virtual proxy of a client-managed site accepts. `origin` is in its host allow-list."""
+    """A JSON Web Token that a virtual proxy of a client-managed site accepts.
+
+    `origin` is in its host allow-list.
+    """
 
     kind: Literal["jwt"] = "jwt"
     virtual_proxy: str = ""
@@ -38,7 +41,10 @@ class JwtAuth(_Frozen):
 
 
 class TicketAuth(_Frozen):
-    """A ticket per session from the proxy's own API (QPS, port 4243), asked for with the site's certificate."""
+    """A ticket per session from the proxy's own API (QPS, port 4243).
+
+    Asked for with the site's certificate.
+    """
 
     kind: Literal["ticket"] = "ticket"
     qps_url: str
@@ -59,7 +65,10 @@ class ApiKeyAuth(_Frozen):
 
 
 class Impersonation(_Frozen):
-    """The user a Cloud OAuth client speaks for, so that section access reduces the data to what that user sees."""
+    """The user a Cloud OAuth client speaks for.
+
+    So that section access reduces the data to what that user sees.
+    """
 
     field: Literal["subject", "userId"] = "subject"
     value: str = Field(min_length=1)
@@ -91,6 +100,7 @@ class Limits(_Frozen):
     )  # a sort by expression over 91 M rows was measured at 286 s
     rest_s: float = Field(default=60, gt=0, le=600)  # first QRS call after a quiet time takes 3 to 15 s
     max_rows_per_object: int = Field(default=1_000_000, gt=0)  # what one Excel sheet holds, roughly
+    max_cells_in_memory: int = Field(default=5_000_000, gt=0)  # about 0.7 GB; larger tables are streamed
     pages_in_flight: int = Field(
         default=3, ge=1, le=10
     )  # hides the round trip; the engine calculates one by one
@@ -137,8 +147,8 @@ class QlikSite(_Frozen):
         cloud_auth = isinstance(self.auth, ApiKeyAuth | OAuthM2MAuth)
         if (self.kind == "cloud") != cloud_auth:
             raise ValueError(
-                f"auth.kind {self.auth.kind!r} does not fit kind {self.kind!r}: Qlik Cloud takes 'api-key' or "
-                "'oauth-m2m', a client-managed site 'certificate', 'jwt' or 'ticket'"
+                f"auth.kind {self.auth.kind!r} does not fit kind {self.kind!r}: "
+                "Qlik Cloud takes 'api-key' or 'oauth-m2m', a client-managed site 'certificate', 'jwt' or 'ticket'"
             )
         if self.kind == "cloud" and self.tenant_url is None:
             raise ValueError(

@@ -1,4 +1,7 @@
-"""Qlik Cloud's rate limits, kept on our side: it sends no 'remaining' headers, and blocks a whole tier when exceeded."""
+"""Qlik Cloud's rate limits, kept on our side.
+
+It sends no 'remaining' headers, and blocks a whole tier when exceeded.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _PER_MINUTE: dict[Tier, float] = {"tier1": 900, "tier2": 90, "reports": 9, "relo
 
 
 def tier_of(method: str, path: str) -> Tier:
-    """The tier a request counts against: reading is tier 1, changing tier 2, reports and reloads have their own."""
+    """The tier a request counts against.
+
+    Reading is tier 1, changing tier 2, reports and reloads have their own.
+    """
     if method in {"GET", "HEAD"}:
         return "tier1"
     if re.search(r"/reports/?$", path):
@@ -72,6 +78,7 @@ class Throttle:
 
     def _bucket(self, tier: Tier) -> _Bucket:
         if tier not in self._buckets:
-            # a fresh process does not know what was used in the last minutes: it starts with one minute's worth
+            # a fresh process does not know what was used in the last minutes: it starts with one minute's
+            # worth
             self._buckets[tier] = _Bucket(self._rate[tier], self._now())
         return self._buckets[tier]

@@ -15,7 +15,7 @@ from qlik.errors import ConfigurationError
 def context(
     *, ca_pem: SecretStr | None = None, client_pem: SecretStr | None = None, key_pem: SecretStr | None = None
 ) -> ssl.SSLContext:
-    """A client context that trusts `ca_pem` (or the system's roots without one) and shows the client certificate.
+    """A context that trusts `ca_pem`, or the system's roots, and shows the client certificate.
 
     Raises:
         ConfigurationError: when a text is no PEM or key and certificate do not belong together.

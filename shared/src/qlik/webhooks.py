@@ -22,7 +22,10 @@ DATA_UPDATED = ("com.qlik.app.data.updated", "com.qlik.v1.app.data.updated")
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """An event of Qlik Cloud in one form, whichever of the three envelopes it came in. `time` is aware UTC."""
+    """An event of Qlik Cloud in one form, whichever of the three envelopes it came in.
+
+    `time` is aware UTC.
+    """
 
     id: str
     type: str
@@ -34,7 +37,8 @@ class WebhookEvent:
     def reload(self) -> ReloadSeen | None:
         """The finished reload this event tells of; None for every other event.
 
-        Only `reload.finished` counts: `app.reload.finished` comes before the data is saved, and may come often.
+        Only `reload.finished` counts: `app.reload.finished` comes before the data is saved, and may come
+        often.
         """
         if self.type != RELOAD_FINISHED:
             return None
@@ -55,7 +59,10 @@ class QrsChange:
 
 
 def signature_is_valid(secret: str, body: bytes, signature: str | None) -> bool:
-    """Whether `Qlik-Signature` is the HMAC-SHA256 of the raw body. Compare before parsing, never after re-encoding."""
+    """Whether `Qlik-Signature` is the HMAC-SHA256 of the raw body.
+
+    Compare before parsing, never after re-encoding.
+    """
     if not secret or not signature:
         return False
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -29,6 +29,7 @@ async def serving(app: Any, *, host: str, port: int, graceful_s: int = 10) -> As
         port=port,
         log_config=None,
         access_log=False,
+        interface="asgi3",
         lifespan="off",
         timeout_graceful_shutdown=graceful_s,
         server_header=False,
@@ -37,7 +38,7 @@ async def serving(app: Any, *, host: str, port: int, graceful_s: int = 10) -> As
     sock = _bind(host, port)
     task = asyncio.create_task(server.serve(sockets=[sock]), name=f"http:{port}")
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.01)
         if task.done():
             await task

@@ -29,7 +29,7 @@ class GeneratorSettings(RuntimeSettings):
     # A process that is killed blocks its execution or units this long; work in hand lengthens its lease.
     generator_lease_s: Annotated[float, Field(ge=1, le=600)] = 30.0
 
-    # Planning asks Qlik for iteration values; a site that needs longer than this is tried again, not waited for.
+    # Planning asks Qlik for iteration values; a site that needs longer is tried again, not waited for.
     planning_budget_s: Annotated[float, Field(ge=1)] = 240.0
     max_units: Annotated[int, Field(ge=1)] = Field(default=20_000, description="files in one execution")
     max_deliveries: Annotated[int, Field(ge=1)] = Field(
@@ -63,8 +63,8 @@ class GeneratorSettings(RuntimeSettings):
         for name in ("planning_budget_s", "unit_budget_s"):
             if getattr(self, name) > most:
                 raise ValueError(
-                    f"{name} has to be at most {most:g} s: kafka_max_poll_interval_s less {_HANDLER_MARGIN_S:g} s, "
-                    "or Kafka takes a generator that works for dead"
+                    f"{name} has to be at most {most:g} s, which is kafka_max_poll_interval_s less "
+                    f"{_HANDLER_MARGIN_S:g} s; otherwise Kafka takes a generator that works for dead"
                 )
         if self.render_wall_s > self.unit_budget_s:
             raise ValueError("render_wall_s has to be at most unit_budget_s, of which rendering is a part")

@@ -112,12 +112,12 @@ class MongoExecutions(_Work):
         """Record the outcome; False when somebody else took the execution over."""
         return await self._settle(claim, event.model_dump(mode="json"), at)
 
-    @store_errors()
     async def published(self, execution_id: str, at: datetime) -> None:
         """Record when everything was first published; for people, as publishing may be repeated."""
-        await self._collection.update_one(
-            {"_id": execution_id, "published_at": {"$exists": False}}, {"$set": {"published_at": at}}
-        )
+        with store_errors():
+            await self._collection.update_one(
+                {"_id": execution_id, "published_at": {"$exists": False}}, {"$set": {"published_at": at}}
+            )
 
 
 class MongoUnits(_Work):

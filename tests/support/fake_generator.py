@@ -1,0 +1,205 @@
+"""The generator's ports in memory."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from hashlib import sha256
+from typing import Generic, TypeVar
+
+from contracts.base import Event, ObjectRef, Reason
+from contracts.configuration import TaskVersion
+from contracts.events import ExecutionPlanned
+from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
+from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
+from generator.ports import Busy, Claim, Reading, RenderJob, Settled, SettledUnit, Unmet
+from rendering.model import Rendered
+from runtime.clock import Clock
+from runtime.errors import Permanent
+from support.tasks import answered
+
+E = TypeVar("E")
+
+
+class FakePublisher:
+    """Keeps what was published; `failing` raises for so many calls."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Event, datetime | None]] = []
+        self.failing: list[Exception] = []
+
+    async def publish(
+        self, event: Event, *, occurred_at: datetime | None = None, trace: Mapping[str, str] | None = None
+    ) -> None:
+        del trace
+        if self.failing:
+            raise self.failing.pop(0)
+        self.events.append((event, occurred_at))
+
+    async def publish_all(self, events: Sequence[Event], *, occurred_at: datetime | None = None) -> None:
+        for event in events:
+            await self.publish(event, occurred_at=occurred_at)
+
+
+class _FakeWork(Generic[E]):
+    """One row at a time: free, claimed or settled."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.settled: dict[str, Settled[E]] = {}
+        self.claims: dict[str, Claim] = {}
+        self.attempts: dict[str, int] = {}
+        self.first_seen: dict[str, datetime] = {}
+        self.taken_over = False
+
+    def _claim(self, key: str, seen: datetime) -> Claim | Settled[E] | Busy:
+        if key in self.settled:
+            return self.settled[key]
+        if key in self.claims:
+            return Busy()
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+        first = self.first_seen.setdefault(key, seen)
+        self.claims[key] = Claim(key, f"token-{self.attempts[key]}", self.attempts[key], first)
+        return self.claims[key]
+
+    @asynccontextmanager
+    async def kept(self, claim: Claim) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            # As when the lease of a process that failed has run out.
+            self.claims.pop(claim.id, None)
+            raise
+
+    async def settle(self, claim: Claim, event: E, at: datetime) -> bool:
+        if self.taken_over or self.claims.get(claim.id) != claim:
+            return False
+        del self.claims[claim.id]
+        self.settled[claim.id] = Settled(event, at)
+        return True
+
+
+class FakeExecutions(_FakeWork[ExecutionPlanned]):
+    """The Executions port."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.published_ids: list[str] = []
+
+    async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
+        return self._claim(firing.execution_id, firing.fired_at)
+
+    async def published(self, execution_id: str, at: datetime) -> None:
+        del at
+        self.published_ids.append(execution_id)
+
+
+class FakeUnits(_FakeWork[SettledUnit]):
+    """The Units port."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.errors: list[Reason] = []
+
+    async def claim(self, unit_id: str, execution_id: str) -> Claim | Settled[SettledUnit] | Busy:
+        del execution_id
+        return self._claim(unit_id, self.clock.now())
+
+    async def give_back(self, claim: Claim, reason: Reason) -> None:
+        self.claims.pop(claim.id, None)
+        self.errors.append(reason)
+
+
+class FakeConfiguration:
+    """The Configuration port."""
+
+    def __init__(self, setup: TaskSetup, catalog: Catalog) -> None:
+        self.found, self.everything = setup, catalog
+        self.failing: list[Exception] = []
+
+    async def setup(self, task_id: str) -> TaskSetup:
+        del task_id
+        return self.found
+
+    async def catalog(self, task: TaskVersion) -> Catalog:
+        del task
+        if self.failing:
+            raise self.failing.pop(0)
+        return self.everything
+
+
+class FakeQuestions:
+    """The Questions port: gives every iteration the same values."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        self.values = values
+        self.failing: list[Exception] = []
+        self.rounds = 0
+
+    async def answers(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
+        self.rounds += 1
+        if self.failing:
+            raise self.failing.pop(0)
+        return answered(questions, self.values)
+
+
+class FakePlans:
+    """The Plans port."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, ExecutionPlan] = {}
+
+    async def put(self, plan: ExecutionPlan) -> ObjectRef:
+        body = plan.model_dump_json().encode()
+        digest = sha256(body).hexdigest()
+        self.held[digest] = plan
+        return ObjectRef(key=f"plans/{digest}.json", size=len(body), sha256=digest)
+
+    async def get(self, ref: ObjectRef) -> ExecutionPlan:
+        if ref.sha256 not in self.held:
+            raise Permanent("object-missing", f"no {ref.key}")
+        return self.held[ref.sha256]
+
+
+class FakeReader:
+    """The DataReader port: gives `reading`, after raising what is `failing`."""
+
+    def __init__(self, reading: Reading | Unmet) -> None:
+        self.reading = reading
+        self.failing: list[BaseException] = []
+        self.asked: list[PlannedUnit] = []
+
+    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+        del report
+        self.asked.append(unit)
+        if self.failing:
+            raise self.failing.pop(0)
+        return self.reading
+
+
+class FakeFiles:
+    """The Files port."""
+
+    def __init__(self) -> None:
+        self.artifacts: dict[str, bytes] = {}
+
+    async def template(self, ref: ObjectRef) -> bytes:
+        return ref.key.encode()
+
+    async def keep(self, key: str, content: bytes, content_type: str) -> ObjectRef:
+        self.artifacts[key] = content
+        digest = sha256(content).hexdigest()
+        return ObjectRef(key=key, size=len(content), sha256=digest, content_type=content_type)
+
+
+class FakeRenderer:
+    """The Renderer port: makes a file that names its template."""
+
+    def __init__(self) -> None:
+        self.jobs: list[RenderJob] = []
+        self.failing: list[Exception] = []
+
+    async def render(self, job: RenderJob) -> Rendered:
+        self.jobs.append(job)
+        if self.failing:
+            raise self.failing.pop(0)
+        return Rendered(b"made from " + job.template, "text/plain", "txt", ("mind the gap",))

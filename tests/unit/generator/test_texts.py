@@ -1,0 +1,152 @@
+"""Tags, names and conditions: small, bounded, and clear about what they refuse."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.configuration import ConditionRule, Operator
+from generator.domain.conditions import Operand, describe, holds, plain, right_expression
+from generator.domain.names import MAX_NAME_BYTES, Namer, PathRefusedError, safe_folder, safe_name
+from generator.domain.tags import MAX_VALUE, Context, TagError, render
+
+CONTEXT: Context = {
+    "task": {"name": "Daily"},
+    "date": datetime(2026, 3, 2, tzinfo=UTC).date(),
+    "now": datetime(2026, 3, 2, 8, 5, tzinfo=UTC),
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("{{ task.name }}", "Daily"),
+        ("{{task.name|upper}}!", "DAILY!"),
+        ("{{ task.name | lower }}", "daily"),
+        ("{{ date }}", "2026-03-02"),
+        ('{{ date | format("%d.%m.%y") }}', "02.03.26"),
+        ("{{ now | format('%H%M') }}", "0805"),
+        ("{{ now }}", "2026-03-02 08:05+00:00"),
+        ('{{ empty | default("none") }}', "none"),
+        ("{{ unknown | default('x') | upper }}", "X"),
+        ("a } b }} c", "a } b }} c"),
+    ],
+)
+def test_tags_show_values(text: str, shown: str) -> None:
+    assert render(text, CONTEXT) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ nobody }}", "known are date, empty, now, task.name"),
+        ("{{ task }}", "no tag 'task'"),
+        ("{{ task.name.upper() }}", "is no tag"),
+        ("{{ task.__class__ }}", "no tag"),
+        ("{% for x in y %}", "is no tag"),
+        ("{{ task.name", "is no tag"),
+        ("{{ 'a' * 100000 }}", "is no tag"),
+        ("{{ task.name | exec }}", "unknown filter 'exec'"),
+        ("{{ task.name | format('%Y') }}", "no date"),
+        ("{{ date | format('%9999d') }}", "directives"),
+        ("{{ date | format }}", "directives"),
+    ],
+)
+def test_anything_else_is_refused_and_told(text: str, says: str) -> None:
+    with pytest.raises(TagError) as told:
+        render(text, CONTEXT)
+    assert says in str(told.value)
+
+
+def test_values_are_escaped_and_bounded_but_never_read_as_tags() -> None:
+    assert render("<{{ v }}>", {"v": "{{ v }}"}, escape=str.upper) == "<{{ V }}>"
+    assert len(render("{{ v }}", {"v": "x" * 10_000})) == MAX_VALUE
+
+
+@given(st.text(max_size=300))
+def test_every_text_is_rendered_or_refused(text: str) -> None:
+    try:
+        render(text, CONTEXT)
+    except TagError:
+        assert "{{" in text or "{%" in text
+
+
+@given(st.text(max_size=400), st.sampled_from(["", "xlsx"]))
+def test_a_safe_name_is_one_name_everywhere(text: str, extension: str) -> None:
+    name = safe_name(text, extension=extension)
+    assert name not in {"", ".", ".."}
+    assert not set('/\\:*?"<>|\x00\n') & set(name)
+    assert len(name.encode()) <= MAX_NAME_BYTES
+    assert name == name.strip()
+    assert name.endswith(f".{extension}" if extension else "")
+    assert safe_name(name, extension=extension) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Sales.XLSX", "Sales.xlsx"),
+        ("a/b\\c", "a_b_c.xlsx"),
+        ("  ", "_.xlsx"),
+        ("..", "_.xlsx"),
+        ("con", "_con.xlsx"),
+        ("evil\u202egpj", "evil_gpj.xlsx"),
+        ("a\r\nb", "a b.xlsx"),
+    ],
+)
+def test_names_that_make_trouble_are_made_harmless(text: str, name: str) -> None:
+    assert safe_name(text, extension="xlsx") == name
+
+
+@given(st.text(alphabet="ab./\\ :\x00", max_size=40))
+def test_a_folder_never_leaves_its_space(path: str) -> None:
+    try:
+        folder = safe_folder(path)
+    except PathRefusedError:
+        assert ".." in path
+        return
+    assert not folder.startswith("/")
+    assert not {"", ".", ".."} & set(folder.split("/") if folder else ())
+
+
+@given(st.lists(st.sampled_from(["a.x", "A.x", "a (2).x", "b"]), max_size=12))
+def test_a_namer_never_gives_a_name_twice(names: list[str]) -> None:
+    namer = Namer()
+    given_ = [namer.unique(name).casefold() for name in names]
+    assert len(set(given_)) == len(given_)
+
+
+@pytest.mark.parametrize(
+    ("left", "sign", "right", "expected"),
+    [
+        (Operand("1,000", 1000.0), "=", "1000", True),
+        (Operand("1,000", 1000.0), "!=", "1000", False),
+        (Operand("9", 9.0), "<", "10", True),
+        (Operand("9"), "<", "10", False),
+        (Operand("5", 5.0), ">=", "5", True),
+        (Operand("5", 5.0), ">", "5", False),
+        (Operand("4", 4.0), "<=", "5", True),
+        (Operand("Newark"), "=", " newark ", True),
+        (Operand("Newark Liberty"), "contains", "liberty", True),
+        (Operand("Newark"), "starts-with", "new", True),
+        (Operand("Newark"), "starts-with", "ark", False),
+        (Operand(""), "is-empty", "", True),
+        (Operand("0", 0.0), "is-empty", "", False),
+        (Operand(""), "is-not-empty", "", False),
+        (Operand("x"), "is-not-empty", "", True),
+        (Operand("1", 1.0), "=", "nan", False),
+    ],
+)
+def test_conditions_compare_as_a_person_expects(left: Operand, sign: str, right: str, expected: bool) -> None:
+    rule = ConditionRule(left="=Sum(x)", operator=Operator(sign), right=right)
+    assert holds(rule, left, plain(right)) is expected
+    assert describe(rule, left, plain(right))
+
+
+def test_a_right_side_is_an_expression_only_where_it_is_needed() -> None:
+    assert right_expression(ConditionRule(left="=A", operator=Operator.EQ, right="=B")) == "=B"
+    assert right_expression(ConditionRule(left="=A", operator=Operator.EQ, right="B")) is None
+    assert right_expression(ConditionRule(left="=A", operator=Operator.IS_EMPTY, right="=B")) is None

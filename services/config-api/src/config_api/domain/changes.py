@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
-from uuid import NAMESPACE_URL, uuid5
 
 from config_api.domain.drafts import MASK, ConnectionDraft, Draft, StorageSpaceDraft, TaskDraft, TemplateDraft
 from config_api.domain.errors import InvalidError, Problem
@@ -72,10 +71,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who changes something, and when."""
+    """Who changes something, when, and what the change is known by."""
 
     actor: Actor
     at: datetime
+    change_id: str
+    """New for every attempt to change something: two that race must never be taken for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +254,8 @@ def _event(
 ) -> ConfigurationChanged:
     revision = (before.revision if before else 0) + 1
     version = before.document["current_version"] if before and kind is TASK else revision
-    identity = f"{kind.name}:{key}:{revision}:{action}:{stamp.at.isoformat()}"
     return ConfigurationChanged(
-        change_id=str(uuid5(NAMESPACE_URL, identity)),
+        change_id=stamp.change_id,
         entity=kind.name,
         entity_id=key,
         name=name,

@@ -55,7 +55,7 @@ class Configuration:
             key,
             draft,
             None,
-            Stamp(actor, self._clock.now()),
+            self._stamp(actor),
             sealed=sealed,
             upload=upload,
             last_version=last,
@@ -85,7 +85,7 @@ class Configuration:
             key,
             draft,
             _at(before, expected),
-            Stamp(actor, self._clock.now()),
+            self._stamp(actor),
             sealed=sealed,
             upload=upload,
             last_version=last,
@@ -98,16 +98,14 @@ class Configuration:
         demand(actor, Right.CONFIGURATION)
         before = await self._existing(kind, key)
         await self._store.commit(
-            changes.remove(
-                before if expected is None else _at(before, expected), Stamp(actor, self._clock.now())
-            )
+            changes.remove(before if expected is None else _at(before, expected), self._stamp(actor))
         )
 
     async def switch(self, kind: Kind, key: str, actor: Actor, *, enabled: bool) -> Stored:
         """Enable or disable an object, whatever its revision; asking twice changes nothing."""
         demand(actor, Right.RUN if kind is TASK else Right.CONFIGURATION)
         before = await self._existing(kind, key)
-        write = changes.switch(before, enabled=enabled, stamp=Stamp(actor, self._clock.now()))
+        write = changes.switch(before, enabled=enabled, stamp=self._stamp(actor))
         if write is None:
             return before
         await self._store.commit(write)
@@ -126,6 +124,9 @@ class Configuration:
             except RefusedError as refusal:
                 results[key] = refusal
         return results
+
+    def _stamp(self, actor: Actor) -> Stamp:
+        return Stamp(actor, self._clock.now(), self._new_id())
 
     async def _existing(self, kind: Kind, key: str) -> Stored:
         stored = await self._store.get(kind, key)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
-from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 from prometheus_client import Counter
@@ -208,7 +207,7 @@ class Identity:
             created_at=now,
             expires_at=now + timedelta(days=days),
         )
-        await self._keys.save(key, _key_event(key, "created", actor, now))
+        await self._keys.save(key, self._key_event(key, "created", actor, now))
         return key, identity.compose_key(key.id, secret)
 
     async def keys(self, actor: Actor) -> list[ApiKey]:
@@ -224,7 +223,7 @@ class Identity:
             raise NotFoundError("API key", key_id)
         if not key.revoked:
             now = self._clock.now()
-            await self._keys.save(replace(key, revoked=True), _key_event(key, "disabled", actor, now))
+            await self._keys.save(replace(key, revoked=True), self._key_event(key, "disabled", actor, now))
 
     async def bootstrap(self, email: str, password: str) -> bool:
         """Make the first administrator, unless there is an account already. Return whether it was made."""
@@ -266,7 +265,7 @@ class Identity:
     ) -> ConfigurationChanged:
         now = self._clock.now()
         return ConfigurationChanged(
-            change_id=_change_id("account", account.id, action, now),
+            change_id=self._new_id(),
             entity="account",
             entity_id=account.id,
             name=account.email,
@@ -277,25 +276,20 @@ class Identity:
             changed_fields=fields,
         )
 
+    def _key_event(
+        self, key: ApiKey, action: Literal["created", "disabled"], actor: Actor, now: datetime
+    ) -> ConfigurationChanged:
+        return ConfigurationChanged(
+            change_id=self._new_id(),
+            entity="api-key",
+            entity_id=key.id,
+            name=key.name or key.id,
+            action=action,
+            version=0,
+            actor=actor.name,
+            changed_at=now,
+        )
+
 
 def _actor(account: Account, role: Role, via: str) -> Actor:
     return Actor(account.id, account.email, role, account.recipient_id, via)
-
-
-def _change_id(entity: str, key: str, action: str, now: datetime) -> str:
-    return str(uuid5(NAMESPACE_URL, f"{entity}:{key}:{action}:{now.isoformat()}"))
-
-
-def _key_event(
-    key: ApiKey, action: Literal["created", "disabled"], actor: Actor, now: datetime
-) -> ConfigurationChanged:
-    return ConfigurationChanged(
-        change_id=_change_id("api-key", key.id, action, now),
-        entity="api-key",
-        entity_id=key.id,
-        name=key.name or key.id,
-        action=action,
-        version=0,
-        actor=actor.name,
-        changed_at=now,
-    )

@@ -36,7 +36,9 @@ TRIGGER = TriggerInfo(
 )
 
 
-def artifact(unit: str, content: bytes, *, name: str | None = None, kind: str = "application/pdf") -> Artifact:
+def artifact(
+    unit: str, content: bytes, *, name: str | None = None, kind: str = "application/pdf"
+) -> Artifact:
     return Artifact(
         key=f"artifacts/{EXECUTION}/{unit}/file",
         size=len(content),
@@ -46,7 +48,9 @@ def artifact(unit: str, content: bytes, *, name: str | None = None, kind: str = 
     )
 
 
-def generated(unit: str, content: bytes = b"bytes", execution: str = EXECUTION, **about: Any) -> ReportGenerated:
+def generated(
+    unit: str, content: bytes = b"bytes", execution: str = EXECUTION, **about: Any
+) -> ReportGenerated:
     return ReportGenerated(
         execution_id=execution,
         task_id="task-1",

@@ -1,4 +1,4 @@
-"""The delivery ledger in memory, held to distributor.adapters.mongo by tests/integration/distributor/test_rows.py.
+"""The delivery ledger in memory, held to the real one by tests/integration/distributor/test_rows.py.
 
 `pace` is awaited before every single step, so that a test can put other steps in between.
 """

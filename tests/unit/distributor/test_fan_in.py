@@ -6,14 +6,14 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import deliveries as make
-from support.clock import FakeClock
-from support.fake_deliveries import FakeDeliveries
 
 from contracts.events import DeliverySkipped, Disposition, UnitEvent
 from contracts.plan import ExecutionPlan
 from distributor.domain.rows import State
 from distributor.use_cases.fan_in import advance, plan_deliveries, settle_unit
+from support import deliveries as make
+from support.clock import FakeClock
+from support.fake_deliveries import FakeDeliveries
 
 MARGIN = timedelta(0)
 
@@ -46,7 +46,11 @@ def message(
     return lambda: settle_unit(event, rows=rows, clock=clock)
 
 
-OUTCOMES = {"generated": make.generated, "skipped": make.skipped, "failed": make.failed}
+OUTCOMES: dict[str, Callable[[str], UnitEvent]] = {
+    "generated": make.generated,
+    "skipped": make.skipped,
+    "failed": make.failed,
+}
 
 
 @st.composite

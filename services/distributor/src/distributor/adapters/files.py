@@ -1,21 +1,41 @@
 """Plans, artifacts and Hub files in the object store."""
 
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
 from contracts.base import Artifact, ObjectRef
 from contracts.plan import ExecutionPlan
 from runtime.errors import Permanent, Transient
-from runtime.objects import ObjectStore
 
 _MAX_PLAN_BYTES = 256 * 1024 * 1024
+
+
+class Objects(Protocol):
+    """What is needed of the object store; `runtime.objects.ObjectStore` is one."""
+
+    async def get(self, ref: ObjectRef, *, max_bytes: int) -> bytes:
+        """Return verified bytes."""
+        ...
+
+    async def fetch(self, ref: ObjectRef, path: Path, *, max_bytes: int) -> None:
+        """Write verified bytes to a file."""
+        ...
+
+    async def head(self, key: str) -> ObjectRef | None:
+        """Return what lies under a key."""
+        ...
+
+    async def copy(self, ref: ObjectRef, key: str) -> ObjectRef:
+        """Copy inside the store."""
+        ...
 
 
 class StoredPlans:
     """Plans of executions, by claim check."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: Objects) -> None:
         """Take the internal bucket."""
         self._objects = objects
 
@@ -35,7 +55,7 @@ class StoredPlans:
 class StoredFiles:
     """Artifacts, and the copies of them that the Hub shows."""
 
-    def __init__(self, objects: ObjectStore, *, max_bytes: int) -> None:
+    def __init__(self, objects: Objects, *, max_bytes: int) -> None:
         """Take the internal bucket and the largest artifact that is delivered."""
         self._objects = objects
         self._max_bytes = max_bytes

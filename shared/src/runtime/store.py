@@ -6,7 +6,7 @@ and the contract tests of everything built on it run on both.
 """
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
 from types import TracebackType
@@ -65,6 +65,9 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 
+# BSONObjectTooLarge, and what an update answers that would make a document too large.
+_TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
+
 
 class store_errors:  # noqa: N801 - reads as a statement: `with store_errors():`, `@store_errors()`
     """Map driver errors to the failure policy's; a context manager, and a decorator of coroutine functions.
@@ -80,12 +83,14 @@ class store_errors:  # noqa: N801 - reads as a statement: `with store_errors():`
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raise the mapped error in place of the driver's."""
-        if isinstance(error, PyMongoError):
+        if isinstance(error, PyMongoError | DocumentTooLarge):
             mapped = _mapped(error)
             if mapped is not None:
                 raise mapped from error
 
-    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, T]]
+    ) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return the coroutine function with its driver errors mapped."""
 
         @functools.wraps(function)
@@ -96,10 +101,10 @@ class store_errors:  # noqa: N801 - reads as a statement: `with store_errors():`
         return wrapper
 
 
-def _mapped(error: PyMongoError) -> Exception | None:
+def _mapped(error: PyMongoError | DocumentTooLarge) -> Exception | None:
     if isinstance(error, DuplicateKeyError):
         return None
-    if isinstance(error, DocumentTooLarge):
+    if isinstance(error, DocumentTooLarge) or getattr(error, "code", None) in _TOO_LARGE_CODES:
         return Permanent(
             "document-too-large",
             "A record is larger than the 16 MiB MongoDB stores in one document.",

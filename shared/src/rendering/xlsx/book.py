@@ -12,7 +12,7 @@ from rendering.text import fill
 from rendering.values import clean
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import sheet_names, split_cell, translate
-from rendering.xlsx.moves import Plans, grown, mover, outside
+from rendering.xlsx.moves import Plans, grown, mover, outside, split_range
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.sheet import Sheet, Writer
 from rendering.xlsx.strings import Strings, Styles
@@ -36,6 +36,7 @@ class Book:
     styles: Styles
     sheets: list[Sheet] = field(default_factory=list)
     plans: Plans = field(default_factory=dict)
+    tables: dict[str, TableRange] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -87,7 +88,6 @@ def open_book(package: Package, data: RenderData, options: RenderOptions) -> Boo
 
 def _write_sheets(book: Book) -> None:
     writers: list[Writer] = []
-    tables: dict[str, TableRange] = {}
     for sheet in book.touched:
         _expand_shared(sheet)
         writers.append(Writer(sheet, book.language, book.strings, book.styles, mover(sheet.name, book.plans)))
@@ -96,12 +96,12 @@ def _write_sheets(book: Book) -> None:
         if plan is not None and plan.changed:
             move_sheet(sheet.root, plan, sheet.name, book.plans)
             move_related(book.package, sheet.part, plan)
-        tables |= sync_tables(book.package, sheet, book.language)
+        book.tables |= sync_tables(book.package, sheet, book.language)
         _headers(book, sheet)
         book.warnings.extend(sheet.warnings)
     known = {sheet.name.lower(): sheet.known for sheet in book.touched}
     for writer in writers:
-        _known_results(writer.sheet, known, tables)
+        _known_results(writer.sheet, known, book.tables)
         book.package.write(writer.sheet.part, writer.bytes(serialize(writer.sheet.root)))
 
 
@@ -209,28 +209,44 @@ def _drawing(book: Book, part: str) -> None:
     root = book.package.xml(part)
     changed = fill_drawing_text(root, book.language, Scope(book.data), part) if texts else False
     if chart:
-        changed |= refresh_chart(
-            root, outside(book.plans), {s.name.lower(): s.known for s in book.touched}, book.plans
-        )
+        known = {s.name.lower(): s.known for s in book.touched}
+        filled = {s.name.lower(): s.filled_rows() for s in book.touched}
+        changed |= refresh_chart(root, outside(book.plans), known, filled)
     if changed:
         book.package.write(part, serialize(root))
 
 
 def _pivots(book: Book) -> None:
-    """Pivot tables over moved rows take their new range and are refreshed when the file is opened."""
+    """Pivot tables over cells that were filled take their new range and are refreshed when the file is opened."""
     for rel in book.package.rels(book.part):
-        if rel.kind != "pivotCacheDefinition":
+        if rel.kind != "pivotCacheDefinition" or not book.touched:
             continue
         root = book.package.xml(rel.target)
         source = next(iter(descendants(root, "worksheetSource")), None)
-        plan = book.plans.get((source.get("sheet") or "").lower()) if source is not None else None
-        named = source is not None and source.get("name") and book.plans
-        if plan is None and not named:
+        if source is None or not _fed_by(book, source):
             continue
-        if plan is not None and source is not None and source.get("ref"):
+        plan = book.plans.get((source.get("sheet") or "").lower())
+        if plan is not None and source.get("ref"):
             source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
         root.set("refreshOnLoad", "1")
         book.package.write(rel.target, serialize(root))
+
+
+def _fed_by(book: Book, source: Element) -> bool:
+    """Whether a pivot's source holds anything that was filled; a name that is no table may, if rows moved."""
+    table = book.tables.get(source.get("name", "").lower())
+    if table is not None:
+        return table.filled
+    if source.get("name"):
+        return any(plan.changed for plan in book.plans.values())
+    place = split_range((source.get("ref") or "").replace("$", ""))
+    name = (source.get("sheet") or "").lower()
+    sheet = next((s for s in book.touched if s.name.lower() == name), None)
+    return (
+        sheet is not None
+        and place is not None
+        and any(place[1] <= row <= place[3] for row, _ in sheet.tagged)
+    )
 
 
 def _finish(book: Book) -> None:
@@ -239,9 +255,10 @@ def _finish(book: Book) -> None:
         return
     book.strings.save()
     book.styles.save()
-    for name in book.package.related(book.part, "calcChain"):
-        book.package.remove(name)
-        book.package.drop_rels(book.part, "calcChain")
+    if any(plan.changed for plan in book.plans.values()):
+        for name in book.package.related(book.part, "calcChain"):
+            book.package.remove(name)
+            book.package.drop_rels(book.part, "calcChain")
     _recalculate(book.root)
     book.package.write(book.part, serialize(book.root))
 

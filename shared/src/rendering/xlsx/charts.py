@@ -1,6 +1,6 @@
 """Native charts of a workbook: their ranges follow the rows, their stored values are what was written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rendering.language import Language, Scope
@@ -10,7 +10,7 @@ from rendering.tags import has_tags
 from rendering.text import fill_runs
 from rendering.values import clean
 from rendering.xlsx.formula import sheet_names
-from rendering.xlsx.moves import Plans, split_range
+from rendering.xlsx.moves import split_range
 from rendering.xlsx.totals import Known
 
 Element = Any
@@ -31,17 +31,32 @@ def fill_drawing_text(root: Element, language: Language, scope: Scope, place: st
     return changed
 
 
-def refresh_chart(root: Element, move: Callable[[str], str], known: Known, plans: Plans) -> bool:
-    """Move the ranges of a chart and bring its stored values up to date; True if anything changed."""
+def refresh_chart(
+    root: Element, move: Callable[[str], str], known: Known, filled: Mapping[str, frozenset[int]]
+) -> bool:
+    """Move the ranges of a chart and bring its stored values up to date; True if anything changed.
+
+    ``filled`` has the template rows with tags of every sheet: ranges elsewhere keep their stored values.
+    """
     changed = False
     for formula in descendants(root, "f"):
         text = formula.text or ""
-        if not {name.lower() for name in sheet_names(text)} & set(plans):
+        if not {name.lower() for name in sheet_names(text)} & set(filled):
             continue
-        formula.text = move(text)
+        moved = move(text)
+        if moved == text and not _covers(text, filled):
+            continue
+        formula.text = moved
         _cache(formula, known)
         changed = True
     return changed
+
+
+def _covers(text: str, filled: Mapping[str, frozenset[int]]) -> bool:
+    """Whether a range holds a row with tags; an unusual one may."""
+    parts = split_range(text.rpartition("!")[2].replace("$", ""))
+    rows = frozenset().union(*(filled.get(name.lower(), frozenset()) for name in sheet_names(text)))
+    return parts is None or any(parts[1] <= row <= parts[3] for row in rows)
 
 
 def _cache(formula: Element, known: Known) -> None:

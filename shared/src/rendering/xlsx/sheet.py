@@ -142,6 +142,10 @@ class Sheet:
         self.plan = lay_out(sorted(self.rows), nodes, language, self.scope, self.name)
         return self.plan
 
+    def filled_rows(self) -> frozenset[int]:
+        """Rows of the template that have tags."""
+        return frozenset(row for row, _ in self.tagged)
+
     def note(self, column: str, row: int, value: Scalar) -> None:
         """Remember a value that was written."""
         if self._known_left > 0:

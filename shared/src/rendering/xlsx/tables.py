@@ -32,9 +32,18 @@ def sync_tables(package: Package, sheet: Sheet, language: Language) -> dict[str,
         first = place[1] + int(root.get("headerRowCount", "1"))
         last = place[3] - int(root.get("totalsRowCount", "0"))
         found[root.get("displayName", root.get("name", "")).lower()] = TableRange(
-            sheet.name.lower(), first, last, letters
+            sheet.name.lower(), first, last, letters, _holds_tags(sheet, first, last)
         )
     return found
+
+
+def _holds_tags(sheet: Sheet, first: int, last: int) -> bool:
+    root = sheet.plan.root if sheet.plan is not None else None
+    return root is not None and any(
+        first <= row <= last
+        for number in sheet.filled_rows()
+        for row in (root.begin(number), root.end(number))
+    )
 
 
 def _fill(column: Element, language: Language, sheet: Sheet, place: str) -> bool:

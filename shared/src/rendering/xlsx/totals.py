@@ -29,6 +29,7 @@ class TableRange:
     first: int
     last: int
     columns: Mapping[str, str]
+    filled: bool = False  # whether tags stood in it
 
 
 def _sum(numbers: Sequence[Number]) -> Number:

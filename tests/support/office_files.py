@@ -1,0 +1,23 @@
+"""Real Office files to test with: a folder outside the repository, named by BROADSHEET_SHARED or beside it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def office_files(extension: str) -> list[Path]:
+    """All sample files of one kind, sorted; empty where the samples are missing."""
+    root = os.environ.get("BROADSHEET_SHARED") or str(Path(__file__).parents[3] / "shared")
+    return sorted((Path(root) / "office").glob(f"*/{extension}/*.{extension}"))
+
+
+def need_office_files(extension: str) -> list[Path]:
+    """The same, or a loud skip."""
+    found = office_files(extension)
+    if not found:
+        pytest.skip(
+            "NO OFFICE SAMPLES: set BROADSHEET_SHARED to the folder that holds office/",
+            allow_module_level=True,
+        )
+    return found

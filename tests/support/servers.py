@@ -17,6 +17,8 @@ import pytest
 
 from standalone.broker import BrokerServer
 from standalone.choose import choose_broker, preference_from_environment
+from standalone.collector_server import Collector
+from standalone.mail import MailInbox
 from standalone.mongo import Mongo
 from standalone.s3 import SeaweedFS
 from standalone.server import Server
@@ -79,6 +81,30 @@ async def object_store_server(
     """An S3 server: `.endpoint`, `.access_key`, `.secret_key`, `.client()`, `await .create_bucket(name)`."""
     _note(request.config, f"objects: {SeaweedFS.title}")
     async with running(SeaweedFS(tmp_path_factory.mktemp("s3"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def smtp_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[MailInbox]:
+    """A mail server that keeps what it gets: `.host`, `.port`, `.api_url` (`/api/messages`, `/api/faults`).
+
+    Faults hold for everybody: a test that sets some deletes them, or makes a `MailInbox(tmp_path)` of its
+    own.
+    """
+    _note(request.config, f"mail: {MailInbox.title}")
+    async with running(MailInbox(tmp_path_factory.mktemp("inbox"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def collector_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Collector]:
+    """A receiver of traces: `.url` is the OTLP endpoint, `/api/traces/{trace_id}` what it got."""
+    _note(request.config, f"traces: {Collector.title}")
+    async with running(Collector(tmp_path_factory.mktemp("collector"))) as server:
         yield server
 
 

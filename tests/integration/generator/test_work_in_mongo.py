@@ -1,0 +1,136 @@
+"""Executions and units on a real MongoDB, with both drivers: settled once, whoever dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from contracts.base import Reason
+from contracts.events import Disposition, ExecutionPlanned, ReportSkipped
+from generator.adapters.mongo import EXECUTIONS, UNITS, MongoExecutions, MongoUnits
+from generator.ports import Busy, Claim, Settled
+from runtime.clock import SystemClock
+from runtime.store import Driver, Store
+from standalone.mongo import Mongo
+from support.clock import FakeClock
+from support.stores import DRIVERS, fresh_store
+from support.tasks import DEADLINE, EXECUTION, NOW, firing, trigger
+from support.waiting import until
+
+pytestmark = pytest.mark.integration
+LEASE = timedelta(seconds=30)
+SKIPPED = ReportSkipped(
+    execution_id=EXECUTION,
+    task_id="task",
+    unit_id="unit",
+    report_name="Flights",
+    reason=Reason(code="condition-not-met", message="none today"),
+)
+PLANNED = ExecutionPlanned(
+    execution_id=EXECUTION,
+    task_id="task",
+    task_name="Flights daily",
+    task_version=3,
+    trigger=trigger(),
+    disposition=Disposition.FAILED,
+    reason=Reason(code="task-empty", message="nothing to do"),
+    deadline_at=DEADLINE,
+)
+
+
+@pytest.fixture(params=DRIVERS)
+async def store(mongo_server: Mongo, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    driver: Driver = request.param
+    async with fresh_store(mongo_server.uri, driver=driver) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+async def units(store: Store, clock: FakeClock) -> MongoUnits:
+    found = MongoUnits(store, clock, LEASE)
+    await found.ensure_indexes()
+    return found
+
+
+async def claimed(units: MongoUnits) -> Claim:
+    claim = await units.claim("unit", EXECUTION)
+    assert isinstance(claim, Claim), claim
+    return claim
+
+
+async def test_an_execution_is_settled_once_and_remembered(store: Store, clock: FakeClock) -> None:
+    executions = MongoExecutions(store, clock, LEASE)
+    await executions.ensure_indexes()
+    claim = await executions.claim(firing())
+    assert isinstance(claim, Claim)
+    assert (claim.attempt, claim.first_seen) == (1, NOW)
+    assert isinstance(await executions.claim(firing()), Busy)
+    assert await executions.settle(claim, PLANNED, clock.now())
+    assert await executions.claim(firing()) == Settled(PLANNED, NOW)
+    assert not await executions.settle(claim, PLANNED, clock.now())
+
+
+async def test_the_first_publishing_is_recorded_and_later_ones_are_not(
+    store: Store, clock: FakeClock
+) -> None:
+    executions = MongoExecutions(store, clock, LEASE)
+    claim = await executions.claim(firing())
+    assert isinstance(claim, Claim)
+    await executions.settle(claim, PLANNED, clock.now())
+    await executions.published(EXECUTION, NOW)
+    await executions.published(EXECUTION, DEADLINE)
+    row = await store.db[EXECUTIONS].find_one({"_id": EXECUTION})
+    assert row is not None
+    assert row["published_at"] == NOW
+
+
+async def test_a_unit_of_a_process_that_died_is_taken_over_and_its_late_outcome_refused(
+    units: MongoUnits, clock: FakeClock
+) -> None:
+    dead = await claimed(units)
+    assert isinstance(await units.claim("unit", EXECUTION), Busy)
+    clock.advance(LEASE)
+    heir = await claimed(units)
+    assert (heir.attempt, heir.first_seen) == (2, NOW)
+    assert not await units.settle(dead, SKIPPED, clock.now())
+    assert await units.settle(heir, SKIPPED, clock.now())
+    assert await units.claim("unit", EXECUTION) == Settled(SKIPPED, clock.now())
+
+
+async def test_a_unit_given_back_is_claimed_again_at_once_and_its_error_kept(
+    units: MongoUnits, store: Store
+) -> None:
+    await units.give_back(await claimed(units), Reason(code="out-of-order", message="the site is down"))
+    assert (await claimed(units)).attempt == 2
+    row = await store.db[UNITS].find_one({"_id": "unit"})
+    assert row is not None
+    assert row["attempts"][0]["error"]["message"] == "the site is down"
+
+
+async def test_of_ten_who_claim_at_once_one_gets_it(units: MongoUnits) -> None:
+    found = await asyncio.gather(*(units.claim("unit", EXECUTION) for _ in range(10)))
+    assert len([each for each in found if isinstance(each, Claim)]) == 1
+    assert len([each for each in found if isinstance(each, Busy)]) == 9
+
+
+async def test_a_claim_lives_as_long_as_work_goes_on(store: Store) -> None:
+    units = MongoUnits(store, SystemClock(), timedelta(seconds=0.6))
+    claim = await claimed(units)
+    rows = store.db[UNITS]
+    first = await rows.find_one({"_id": "unit"})
+    assert first is not None
+
+    async def extended_twice() -> bool:
+        row = await rows.find_one({"_id": "unit"})
+        return row is not None and row["lease_until"] >= first["lease_until"] + timedelta(seconds=0.3)
+
+    async with units.kept(claim):
+        await until(extended_twice, what="the extension of the lease")
+        assert isinstance(await units.claim("unit", EXECUTION), Busy)
+    assert await units.settle(claim, SKIPPED, SystemClock().now())

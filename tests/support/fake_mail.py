@@ -38,6 +38,7 @@ class FakeMail:
         envelope_to: Sequence[str],
         *,
         before_data: BeforeData,
+        required: str | None = None,
     ) -> MailResult:
         sent = Sent(
             message, envelope_address(envelope_from), tuple(envelope_address(each) for each in envelope_to)

@@ -139,6 +139,7 @@ class MailSender(Protocol):
         envelope_to: Sequence[str],
         *,
         before_data: BeforeData,
+        required: str | None = None,
     ) -> MailResult:
         """Hand over a message; see MailTransport."""
         ...
@@ -149,6 +150,7 @@ class _Mail:
     data: bytes
     sender: str
     recipients: Sequence[str]
+    required: str | None
 
 
 @dataclass(slots=True)
@@ -179,8 +181,12 @@ class MailTransport:
         envelope_to: Sequence[str],
         *,
         before_data: BeforeData,
+        required: str | None = None,
     ) -> MailResult:
         """Hand over a message to the envelope's addresses.
+
+        When the server refuses the `required` one, nobody gets the message and its answer is the result:
+        copies of a mail that its recipient did not get yet would be sent again with it.
 
         `before_data` is awaited when the server has taken the envelope and nothing of the message has left:
         there the caller writes down that it is being transmitted. When it returns False, LeaseLost is raised
@@ -190,6 +196,7 @@ class MailTransport:
             data=message_bytes(message),
             sender=envelope_address(envelope_from),
             recipients=[envelope_address(each) for each in dict.fromkeys(envelope_to)],
+            required=envelope_address(required) if required is not None else None,
         )
         if not mail.recipients:
             raise ValueError("a mail needs at least one address in its envelope")
@@ -277,8 +284,8 @@ async def _converse(smtp: SMTP, mail: _Mail, before_data: BeforeData, *, data_ti
         return _answer(error.code, error.message)
     except (SMTPException, OSError) as error:
         return Deferred(None, _line(f"connection lost before the message was sent: {error}"))
-    if len(refused) == len(mail.recipients):
-        return _nobody_accepted(refused)
+    if decisive := _decisive(mail, refused):
+        return _nobody_accepted(decisive)
     if not await before_data():
         raise LeaseLost("the lease of this mail was lost before its content was sent")
     try:
@@ -341,6 +348,13 @@ def _answer(code: int, text: str) -> MailResult:
     if code >= _FIRST_PERMANENT:
         return Refused(code, _line(text))
     return Deferred(code, _line(text))
+
+
+def _decisive(mail: _Mail, refused: Mapping[str, SMTPResponse]) -> Mapping[str, SMTPResponse]:
+    """Return the refusals that keep the message from being sent; empty when it is sent to the others."""
+    if mail.required in refused:
+        return {mail.required: refused[mail.required]}
+    return refused if len(refused) == len(mail.recipients) else {}
 
 
 def _nobody_accepted(refused: Mapping[str, SMTPResponse]) -> MailResult:

@@ -57,7 +57,14 @@ class SmtpMailer:
                 headers=[(name, str(value)) for name, value in message.items()],
             )
         try:
-            answer = await self._transport.send(message, letter.sender.address, envelope, before_data=commit)
+            answer = await self._transport.send(
+                message,
+                letter.sender.address,
+                envelope,
+                before_data=commit,
+                # Copies alone would be a delivery that nobody can repeat.
+                required=letter.addressing.to[0],
+            )
         except LeaseLostError:
             return LeaseLost()
         return _result(letter, answer)
@@ -96,16 +103,6 @@ def _result(letter: Letter, answer: MailResult) -> Result:
 
 def _accepted(letter: Letter, answer: Accepted) -> Result:
     refused = "; ".join(f"{address}: {why}" for address, why in answer.refused.items())
-    if envelope_address(letter.addressing.to[0]) in answer.refused:
-        return Rejected(
-            Reason(
-                code="recipient-refused",
-                message=clipped(
-                    f"the server took the mail for the copies, but not for the recipient: {refused}"
-                ),
-                remedy="check the recipient's address",
-            )
-        )
     notes = [letter.detail, f"copies refused: {refused}" if refused else ""]
     return Delivered(
         files=letter.files,

@@ -1,4 +1,4 @@
-"""Real Office files to test with: a folder outside the repository, named by BROADSHEET_SHARED or beside it."""
+"""Real Office files to test with: from the folder BROADSHEET_SHARED, or ../shared beside the repository."""
 
 import os
 from pathlib import Path

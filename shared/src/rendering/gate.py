@@ -10,6 +10,9 @@ from rendering.model import Limits, TemplateError
 
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 _EXTERNAL = re.compile(rb"<(?:\w+:)?Relationship\b[^>]*>", re.DOTALL)
+_HARMLESS = re.compile(
+    rb"/(?:hyperlink|attachedTemplate)[\"']"
+)  # the latter is dropped when the file is written
 _MACROS = (b"macroEnabled", b"ms-office.vbaProject", b"intlmacrosheet", b"ms-office.activeX")
 _OFFICE = (".xlsx", ".docx", ".pptx", ".xlsm", ".docm", ".pptm", ".zip")
 _NESTING = 1  # a presentation holds the workbooks of its charts
@@ -140,7 +143,7 @@ def _xml(place: str, lower: str, unpacked: bytes) -> None:
     if lower.endswith(".rels"):
         for match in _EXTERNAL.finditer(text):
             tag = match.group()
-            if re.search(rb"TargetMode\s*=\s*[\"']External", tag) and b"/hyperlink" not in tag:
+            if re.search(rb"TargetMode\s*=\s*[\"']External", tag) and not _HARMLESS.search(tag):
                 target = re.search(rb"Target\s*=\s*[\"']([^\"']*)", tag)
                 shown = target[1][:80].decode("ascii", "replace") if target else "?"
                 raise TemplateError(

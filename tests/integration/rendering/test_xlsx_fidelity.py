@@ -27,12 +27,11 @@ def _parts(content: bytes) -> dict[str, bytes]:
 
 
 def _with_tag(content: bytes) -> tuple[bytes, str]:
-    """The workbook with one more row at the end of a sheet, whose only cell is a tag; and that sheet's part."""
+    """The workbook with one more row at the end of a sheet, its only cell a tag; and that sheet's part."""
     parts = _parts(content)
     for name in parts:
-        root = (
-            etree.fromstring(parts[name]) if name.endswith(".xml") and "worksheet" in name.lower() else None
-        )
+        is_sheet = name.endswith(".xml") and "sheet" in name.lower()
+        root = etree.fromstring(parts[name]) if is_sheet else None
         space = next((s for s in SPACES if root is not None and root.tag == s + "worksheet"), None)
         data = root.find(space + "sheetData") if root is not None and space else None
         if root is None or data is None:
@@ -61,12 +60,12 @@ def _sheet(xml: bytes) -> tuple[bytes, Any]:
     cell = last[0]
     data.remove(last)
     for row in data:
-        row.attrib.pop("r", None)
+        row.set("r", "")
         row.tail = None
         for one in row:
-            one.attrib.pop("r", None)
+            one.set("r", "")
             if one.find(space + "f") is not None:
-                one.attrib.pop("t", None)
+                one.set("t", "")
                 value = one.find(space + "v")
                 if value is not None:
                     one.remove(value)
@@ -95,7 +94,8 @@ def test_filling_one_cell_changes_nothing_else(path: Path) -> None:
     try:
         result = render(TemplateKind.XLSX, template, data, RenderOptions(), OutputFormat.XLSX)
     except TemplateError as refusal:
-        assert any(reason in refusal.message for reason in REFUSED), refusal
+        if not any(reason in refusal.message for reason in REFUSED):
+            raise
         return
     before, after = _parts(template), _parts(result.content)
     assert list(before) == list(after)

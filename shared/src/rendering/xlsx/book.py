@@ -217,7 +217,7 @@ def _drawing(book: Book, part: str) -> None:
 
 
 def _pivots(book: Book) -> None:
-    """Pivot tables over cells that were filled take their new range and are refreshed when the file is opened."""
+    """Pivot tables over filled cells take their new range and are refreshed when the file is opened."""
     for rel in book.package.rels(book.part):
         if rel.kind != "pivotCacheDefinition" or not book.touched:
             continue

@@ -96,6 +96,14 @@ class Subscription:
     events: tuple[type[Event], ...] = ()
     concurrency: int = 1
 
+    @property
+    def group_id(self) -> str:
+        """The consumer group as Kafka knows it: one a topic.
+
+        Members of one group that read different topics would stop each other at every rebalance.
+        """
+        return f"{self.group}.{self.topic}"
+
     def __post_init__(self) -> None:
         if (self.handler is None) == (self.raw_handler is None):
             raise ValueError(f"subscription to {self.topic} needs either a handler or a raw handler")
@@ -144,7 +152,7 @@ class Bus:
         self._service = service
         self._subscriptions = tuple(subscriptions)
         self._guards = {
-            each.topic: Guard(topic=each.topic, group=each.group, limits=limits) for each in subscriptions
+            each.topic: Guard(topic=each.topic, group=each.group_id, limits=limits) for each in subscriptions
         }
         self._watches: list[tuple[str, _Watch]] = []
         self._dead_letters = DeadLetterProducer(settings, service=service)
@@ -180,12 +188,13 @@ class Bus:
         self._watches.append((subscription.topic, watch))
         subscriber = broker.subscriber(
             subscription.topic,
-            group_id=subscription.group,
+            group_id=subscription.group_id,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_partition_fetch_bytes=_MAX_REQUEST_BYTES,
             session_timeout_ms=int(self._settings.kafka_session_timeout_s * 1000),
-            heartbeat_interval_ms=int(self._settings.kafka_session_timeout_s * 1000 / 4),
+            # A member learns of a rebalance by its heartbeat: a group waits this long for each of them.
+            heartbeat_interval_ms=1_000,
             max_poll_interval_ms=int(self._settings.kafka_max_poll_interval_s * 1000),
             parser=_tolerant_parser,
             listener=watch,
@@ -225,7 +234,10 @@ class Bus:
         await require_topics(self._settings, needed | {topic_spec(name).dead_letter_topic for name in needed})
         try:
             await self._dead_letters.start()
-            await self._broker.start()
+            await self._broker.connect()
+            # All at once: broker.start() lets consumers join one after the other, a rebalance each.
+            await asyncio.gather(*(subscriber.start() for subscriber in self._broker.subscribers))
+            self._broker.running = True
         except (KafkaError, OSError) as error:
             raise Transient(f"Kafka at {self._settings.kafka_bootstrap} cannot be used: {error}") from error
         self._started = True

@@ -104,11 +104,11 @@ class ConfigurationReader:
             {"_id": {"$in": list(keys)}, "triggers.0": {"$exists": True}}
         )
         pairs = []
-        async for document in found.sort("_id"):
+        async for document in found:
             version = _lenient(TaskVersion, document)
             if version is not None:
                 pairs.append((keys[document["_id"]], version))
-        return pairs
+        return sorted(pairs, key=lambda pair: pair[0].id)
 
     async def report(self, report_id: str) -> Report | None:
         """Return a report."""

@@ -2,19 +2,39 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
-EngineFault = Literal[
-    "drop",  # the socket is cut without a close frame
-    "stall",  # no answer ever
-    "late",  # the answer comes after `seconds`
-    "malformed",  # a frame that is not JSON
-    "error",  # an error reply with `code`
-    "reload",  # the app is reloaded before this call is answered
-    "close",  # the socket is closed with `code`
-    "notify",  # the notification `topic` is sent, then the socket is closed
-]
-ENGINE_FAULTS: Final = ("drop", "stall", "late", "malformed", "error", "reload", "close", "notify")
+PLACES: Final = {
+    "engine": {
+        "drop": "the socket is cut without a close frame",
+        "stall": "the call is never answered",
+        "late": "the answer comes after `seconds`; later calls are answered before it",
+        "malformed": "a frame that is not JSON",
+        "error": "an error reply with `code` (15: aborted)",
+        "reload": "the app is reloaded before the call is answered",
+        "close": "the socket is closed with `code`",
+        "notify": "the notification `topic` is sent, then the socket is closed",
+    },
+    "upgrade": {"refuse": "the upgrade is answered with the HTTP status `code`"},
+    "greeting": {
+        "silent": "no greeting comes",
+        "notify": "the notification `topic` comes instead, then the socket is closed",
+        "close": "the socket is closed with `code` at once",
+        "state": "OnConnected carries the session state `topic`",
+    },
+    "qrs": {"refuse": "HTTP status `code`; 302 leads to the login page, `topic` is the text"},
+    "cloud": {"refuse": "HTTP status `code`; 429 carries Retry-After: `seconds`"},
+    "callback": {
+        "lose": "the callback or webhook is not sent",
+        "duplicate": "it is sent twice",
+        "late": "it is sent after `seconds`, so that later ones overtake it",
+    },
+    "report": {
+        "fail": "the report ends with status failed and the reason `topic`",
+        "stay": "the report stays in processing",
+    },
+}
 
 
 class FaultError(ValueError):
@@ -23,10 +43,13 @@ class FaultError(ValueError):
 
 @dataclass
 class Fault:
-    """One fault: when a call of ``method`` comes for the ``after + 1``-th time, ``kind`` happens, ``times`` times."""
+    """When a call of ``method`` comes for the ``after + 1``-th time, ``kind`` happens, ``times`` times.
+
+    ``method`` is a method of the engine or a path of an HTTP interface, with ``*`` for anything; empty is all.
+    """
 
     kind: str
-    method: str = ""  # empty: every method
+    method: str = ""
     after: int = 0
     times: int = 1
     code: int = 15
@@ -37,7 +60,7 @@ class Fault:
 
     def hits(self, method: str, user: str) -> bool:
         """Count a call and say whether the fault happens now."""
-        if (self.method and self.method != method) or (self.user and self.user != user):
+        if (self.method and not fnmatchcase(method, self.method)) or (self.user and self.user != user):
             return False
         self.seen += 1
         return self.after < self.seen <= self.after + self.times
@@ -55,7 +78,11 @@ class Faults:
     waiting: dict[str, list[Fault]] = field(default_factory=dict)
 
     def add(self, place: str, fault: Fault) -> None:
-        """Order a fault at a place: ``engine``, ``upgrade``, ``greeting``, ``qrs``, ``cloud``, ``callback``."""
+        """Order a fault at one of `PLACES`. Raises `FaultError` when it cannot happen there."""
+        kinds = PLACES.get(place)
+        if kinds is None or fault.kind not in kinds:
+            known = ", ".join(kinds or PLACES)
+            raise FaultError(f"{fault.kind} cannot happen at {place}; there is: {known}")
         self.waiting.setdefault(place, []).append(fault)
 
     def take(self, place: str, method: str, user: str = "") -> Fault | None:

@@ -1,14 +1,17 @@
-"""The simulated site: its apps, its users, its sessions, and the clock and id source everything uses."""
+"""The simulated site: its apps, who may come in, its faults, its policy, and the clock and id source of everything."""
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from qlik_simulator.apps.app import App
+from qlik_simulator.credentials import Credentials
 from qlik_simulator.faults import Faults
 
-ENGINE_VERSION = "12.2528.0"
+ENGINE_VERSION: Final = "12.2528.0"
+MOST_SESSIONS: Final = 5  # parallel sessions of one user through the proxy
 
 
 def utc_now() -> datetime:
@@ -22,12 +25,26 @@ def new_id() -> str:
 
 
 @dataclass
+class Policy:
+    """What the proxy allows."""
+
+    most_sessions: int = MOST_SESSIONS
+    unlicensed: set[str] = field(default_factory=set)  # users without an access assignment
+    prefixes: set[str] = field(
+        default_factory=lambda: {"", "jwt"}
+    )  # virtual proxies linked to the central proxy
+    origins: set[str] = field(default_factory=set)  # host allow-list; empty: every origin
+    hang_after_ping: bool = False  # the first request after a ping through the proxy is never answered
+
+
+@dataclass
 class Site:
     """Everything the engine, the repository and the Cloud endpoints share."""
 
+    credentials: Credentials
     apps: dict[str, App] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)  # bearer token -> user
     faults: Faults = field(default_factory=Faults)
+    policy: Policy = field(default_factory=Policy)
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], str] = new_id
     reloading: set[str] = field(default_factory=set)  # ids of apps that are being reloaded

@@ -53,7 +53,7 @@ def parse_address(target: str) -> Address | None:
 
 
 def user_of(header: str) -> str | None:
-    """The user of an ``X-Qlik-User`` header as ``DIRECTORY\\user``; None when it cannot be read."""
+    """The user of an ``X-Qlik-User`` header, directory and id joined by a backslash; None when it is none."""
     match = _USER.match(header)
     if match is None:
         return None

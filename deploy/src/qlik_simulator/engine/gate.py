@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http.cookies import SimpleCookie
+from typing import Any, Final, Literal
 
+from qlik_simulator.credentials import ProxySession
 from qlik_simulator.engine.address import Address, bearer_of, parse_address, user_of
 from qlik_simulator.engine.connection import Connection, Socket
 from qlik_simulator.engine.session import SessionKey, Sessions
-from qlik_simulator.site import Site
+from qlik_simulator.site import Site, iso
 
 Json = dict[str, Any]
+COOKIE: Final = "X-Qlik-Session"
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,34 @@ class Refused:
 
 @dataclass(frozen=True)
 class Admitted:
-    """An upgrade that goes through."""
+    """An upgrade that goes through. What the caller finds behind it depends on ``manner``:
+
+    ``engine`` greets at once; ``proxy`` tells who the caller is first, and minds the session limit; ``login``
+    says that the caller has to log in; ``silent`` closes without a greeting, as for a cookie that has expired.
+    """
 
     user: str
     address: Address
+    manner: Literal["engine", "proxy", "login", "silent"] = "engine"
 
 
-class Gate:
-    """Admits sockets to sessions."""
+def cookie_name(prefix: str) -> str:
+    """The name of the session cookie of a virtual proxy."""
+    return f"{COOKIE}-{prefix}" if prefix else COOKIE
 
-    def __init__(
-        self, site: Site, sessions: Sessions, reload: Callable[[str], None], *, trust_user_header: bool
-    ) -> None:
+
+def proxy_session(site: Site, prefix: str, headers: Mapping[str, str]) -> ProxySession | None:
+    """The proxy session that the cookie stands for."""
+    found = SimpleCookie(headers.get("cookie", "")).get(cookie_name(prefix))
+    session = None if found is None else site.credentials.proxy_sessions.get(found.value)
+    return session if session is not None and session.prefix == prefix else None
+
+
+class DirectGate:
+    """The engine's own port: the caller names the user (as a certificate lets it), or shows a bearer token."""
+
+    def __init__(self, site: Site, *, trust_user_header: bool) -> None:
         self._site = site
-        self._sessions = sessions
-        self._reload = reload
         self._trust_user_header = trust_user_header
 
     def admit(self, target: str, headers: Mapping[str, str]) -> Admitted | Refused:
@@ -47,35 +63,135 @@ class Gate:
         fault = self._site.faults.take("upgrade", address.app)
         if fault is not None:
             return Refused(fault.code, fault.topic or "refused on command")
-        user = self._user(headers)
-        if user is None:
-            return Refused(401, "Unauthorized")
-        return Admitted(user, address)
-
-    def _user(self, headers: Mapping[str, str]) -> str | None:
         token = bearer_of(headers.get("authorization", ""))
         if token is not None:
-            return self._site.tokens.get(token)
-        if self._trust_user_header and "x-qlik-user" in headers:
-            return user_of(headers["x-qlik-user"])
-        return None
+            user = self._site.credentials.bearer(token)
+        else:
+            user = user_of(headers.get("x-qlik-user", "")) if self._trust_user_header else None
+        return Refused(401, "Unauthorized") if user is None else Admitted(user, address)
+
+
+class WebGate:
+    """The port of the proxy, and of a Cloud tenant: bearer tokens, cookies, tickets, JWT sessions with CSRF tokens."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def admit(self, target: str, headers: Mapping[str, str]) -> Admitted | Refused:
+        """Decide about an upgrade by its URL and its headers (names in lower case)."""
+        address = parse_address(target)
+        if address is None:
+            return Refused(404, "Not Found")
+        fault = self._site.faults.take("upgrade", address.app)
+        if fault is not None:
+            return Refused(fault.code, fault.topic or "refused on command")
+        if address.prefix not in self._site.policy.prefixes:
+            return Refused(400, "Bad Request")  # the virtual proxy is not linked to the central proxy
+        token = bearer_of(headers.get("authorization", "")) or address.parameter("accessToken")
+        if token and cookie_name(address.prefix) not in headers.get("cookie", ""):
+            user = self._site.credentials.bearer(token)
+            return Refused(401, "Unauthorized") if user is None else Admitted(user, address)
+        return self._proxied(address, headers, has_token=bool(token))
+
+    def _proxied(
+        self, address: Address, headers: Mapping[str, str], *, has_token: bool
+    ) -> Admitted | Refused:
+        origins = self._site.policy.origins
+        if origins and headers.get("origin", "") not in origins:
+            return Refused(403, "Forbidden")
+        ticket = address.parameter("QlikTicket")
+        if ticket:
+            user = self._site.credentials.redeem(ticket)
+            return Admitted("", address, "login") if user is None else Admitted(user, address, "proxy")
+        if cookie_name(address.prefix) not in headers.get("cookie", ""):
+            return Admitted("", address, "login")
+        session = proxy_session(self._site, address.prefix, headers)
+        if session is None:
+            return Admitted("", address, "silent")
+        if session.csrf and (address.parameter("qlik-csrf-token") != session.csrf or has_token):
+            return Refused(403, "Forbidden")
+        return Admitted(session.user, address, "proxy")
+
+
+class Reception:
+    """Greets admitted sockets and serves them."""
+
+    def __init__(self, site: Site, sessions: Sessions, reload: Callable[[str], None]) -> None:
+        self._site = site
+        self._sessions = sessions
+        self._reload = reload
 
     async def serve(self, admitted: Admitted, socket: Socket) -> None:
         """Greet, then answer until the socket is gone."""
+        if admitted.manner == "silent":
+            await socket.close(1000, "")
+            return
         address = admitted.address
-        session, was_there = self._sessions.attach(SessionKey(admitted.user, address.app, address.identity))
+        key = SessionKey(admitted.user, address.app, address.identity)
+        refusal = self._refusal(admitted, key)
+        session, was_there = self._sessions.attach(key)
         connection = Connection(self._site, session, socket, self._reload)
         session.listeners.append(connection)
         try:
-            state = "SESSION_ATTACHED" if was_there else "SESSION_CREATED"
-            fault = self._site.faults.take("greeting", address.app, admitted.user)
-            if fault is not None and fault.kind == "state":
-                state = fault.topic
-            if fault is not None and fault.kind == "notify":
-                connection.notify(fault.topic, {"severity": "fatal", "message": fault.topic})
-                connection.end(1000, "")
-            elif fault is None or fault.kind != "silent":
-                connection.notify("OnConnected", {"qSessionState": state})
+            self._introduce(admitted, connection)
+            if refusal is not None:
+                self._end(connection, refusal)
+            else:
+                self._greet(admitted, connection, "SESSION_ATTACHED" if was_there else "SESSION_CREATED")
             await connection.serve()
         finally:
-            self._sessions.detach(session, connection, address.ttl)
+            self._sessions.detach(session, connection, 0 if refusal is not None else address.ttl)
+
+    def _refusal(self, admitted: Admitted, key: SessionKey) -> str | None:
+        if admitted.manner == "login":
+            return ""
+        if admitted.manner != "proxy":
+            return None
+        if admitted.user in self._site.policy.unlicensed:
+            return "OnLicenseAccessDenied"
+        is_new = not self._sessions.has(key)
+        if is_new and self._sessions.count(admitted.user) >= self._site.policy.most_sessions:
+            return "OnMaxParallelSessionsExceeded"
+        if key.app and key.app not in self._site.apps:
+            return "OnNoEngineAvailable"
+        return None
+
+    def _introduce(self, admitted: Admitted, connection: Connection) -> None:
+        if admitted.manner == "login":
+            params: Json = {"loginUri": "https://localhost/login", "mustAuthenticate": True}
+            connection.notify("OnAuthenticationInformation", params)
+        elif admitted.manner == "proxy":
+            directory, _, user = admitted.user.partition("\\")
+            prefix = f"/{admitted.address.prefix}" if admitted.address.prefix else ""
+            params = {
+                "userId": user,
+                "userDirectory": directory,
+                "logoutUri": f"https://localhost{prefix}/qps/user",
+                "mustAuthenticate": False,
+            }
+            connection.notify("OnAuthenticationInformation", params)
+
+    def _end(self, connection: Connection, topic: str) -> None:
+        if topic:
+            self._fatal(connection, topic)
+        connection.end(1000, "")
+
+    def _fatal(self, connection: Connection, topic: str) -> None:
+        moment = iso(self._site.now())
+        connection.notify(topic, {"severity": "fatal", "timestamp": moment, "message": topic})
+
+    def _greet(self, admitted: Admitted, connection: Connection, state: str) -> None:
+        fault = self._site.faults.take("greeting", admitted.address.app, admitted.user)
+        match None if fault is None else fault.kind:
+            case "silent":
+                return
+            case "notify":
+                self._end(connection, fault.topic if fault is not None else "")
+            case "close":
+                connection.end(fault.code if fault is not None else 1000, "")
+            case "state":
+                connection.notify(
+                    "OnConnected", {"qSessionState": fault.topic if fault is not None else state}
+                )
+            case _:
+                connection.notify("OnConnected", {"qSessionState": state})

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from qlik_simulator.engine.connection import SocketClosedError
-from qlik_simulator.engine.gate import Gate, Refused
+from qlik_simulator.engine.gate import DirectGate, Reception, Refused
 
 
 class WebSocket:
@@ -42,7 +42,9 @@ class WebSocket:
         self._connection.transport.abort()
 
 
-async def start_engine(gate: Gate, host: str, port: int, **options: Any) -> Server:
+async def start_engine(
+    gate: DirectGate, reception: Reception, host: str, port: int, **options: Any
+) -> Server:
     """Listen for engine sockets; ``options`` go to ``websockets`` (such as ``ssl``)."""
 
     async def process_request(connection: ServerConnection, request: Request) -> Response | None:
@@ -55,7 +57,7 @@ async def start_engine(gate: Gate, host: str, port: int, **options: Any) -> Serv
         return None
 
     async def handle(connection: ServerConnection) -> None:
-        await gate.serve(connection.admitted, WebSocket(connection))  # type: ignore[attr-defined]
+        await reception.serve(connection.admitted, WebSocket(connection))  # type: ignore[attr-defined]
 
     return await serve(
         handle,

@@ -31,8 +31,10 @@ class Listener(Protocol):
 
 @dataclass
 class EngineSession:
-    """One engine session. ``version`` grows with every change of selections or variables: what is being
-    calculated for an older version is aborted.
+    """One engine session.
+
+    ``version`` grows with every change of selections or variables: what is being calculated for an older
+    version is aborted.
     """
 
     key: SessionKey
@@ -63,6 +65,10 @@ class Sessions:
     def all(self) -> list[EngineSession]:
         """Every session, connected or lingering."""
         return list(self._by_key.values())
+
+    def has(self, key: SessionKey) -> bool:
+        """Whether there is a session of that key."""
+        return key in self._by_key
 
     def count(self, user: str) -> int:
         """How many sessions a user has, those that linger included."""

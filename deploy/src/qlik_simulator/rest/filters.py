@@ -1,10 +1,12 @@
-"""The repository's filter grammar: ``status eq 7 and (appID eq <guid> or name so 'x')``."""
+"""Filters: ``status eq 7 and (appID eq <guid> or name so 'x')``, of the repository and of a tenant alike."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_TOKEN: Final = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<paren>[()])|(?P<word>[^\s()']+))")
+_TOKEN: Final = re.compile(
+    r"""\s*(?:(?P<text>'(?:[^']|'')*'|"[^"]*")|(?P<paren>[()])|(?P<word>[^\s()'"]+))"""
+)
 _OPERATORS: Final = ("eq", "ne", "gt", "ge", "lt", "le", "sw", "ew", "so")
 Predicate = Callable[[Mapping[str, Any]], bool]
 
@@ -83,7 +85,7 @@ def _property(entity: Mapping[str, Any], name: str) -> Any:
 
 
 def _compare(actual: Any, operator: str, raw: str) -> bool:
-    if raw.startswith("'"):
+    if raw[0] in {"'", '"'}:
         wanted: Any = raw[1:-1].replace("''", "'")
     elif raw.lower() in {"true", "false"}:
         wanted = raw.lower() == "true"

@@ -1,0 +1,1 @@
+"""A Qlik Cloud tenant: reloads, events, webhooks, rate limits and reports."""

@@ -352,7 +352,7 @@ def _answer(code: int, text: str) -> MailResult:
 
 def _decisive(mail: _Mail, refused: Mapping[str, SMTPResponse]) -> Mapping[str, SMTPResponse]:
     """Return the refusals that keep the message from being sent; empty when it is sent to the others."""
-    if mail.required in refused:
+    if mail.required is not None and mail.required in refused:
         return {mail.required: refused[mail.required]}
     return refused if len(refused) == len(mail.recipients) else {}
 

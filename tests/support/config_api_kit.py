@@ -62,9 +62,13 @@ class Kit:
     async def key(self, role: Role, email: str, recipient: str | None = None) -> str:
         """Make an account and return an API key of it."""
         actor = await self.account(role, email, recipient)
-        _, text = await self.parts.identity.create_key("test", role, 30, actor) if role is not Role.READER else (
-            None,
-            "",
+        _, text = (
+            await self.parts.identity.create_key("test", role, 30, actor)
+            if role is not Role.READER
+            else (
+                None,
+                "",
+            )
         )
         return text
 
@@ -86,7 +90,9 @@ async def config_api(uri: str, *, driver: Driver = "motor") -> AsyncIterator[Kit
         await prepare(store)
         clock, objects = FakeClock(), FakeObjects()
         settings = ConfigApiSettings(
-            secret_key=SecretStr(Fernet.generate_key().decode()), cookie_secure=False, max_request_bytes=2_000_000,
+            secret_key=SecretStr(Fernet.generate_key().decode()),
+            cookie_secure=False,
+            max_request_bytes=2_000_000,
             max_template_bytes=1_000_000,
         )
         parts = assemble(

@@ -13,6 +13,7 @@ from typing import Protocol
 from standalone.errors import MissingTool, StartFailed
 from standalone.ports import free_port, is_free, require_free
 from standalone.process import Child
+from standalone.sweep import MARK
 
 _POLL_S = 0.05
 
@@ -124,7 +125,13 @@ class ProcessServer(ABC):
         for port in self.ports.values():
             require_free(port, who=self.title, how_to_choose=f"{self.port_option}, 0 for any free one")
         (self.data / "ports.json").write_text(json.dumps(self.ports), encoding="utf-8")
-        self._child = Child(self.name, argv, log_file=self.log_file, env=self._environment(), cwd=self.data)
+        self._child = Child(
+            self.name,
+            argv,
+            log_file=self.log_file,
+            env=self._environment() | {MARK: str(self.data)},
+            cwd=self.data,
+        )
         self._child.start()
         try:
             await wait_ready(self.title, self._ready, self._child, self.start_timeout_s)

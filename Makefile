@@ -47,3 +47,27 @@ format: setup ## format the code and mend what can be mended
 .PHONY: contracts
 contracts: setup ## write schemas and AsyncAPI from the models; refuses a breaking change
 	python -m contracts.schemas write
+
+.PHONY: system
+system: ## install the few system libraries the PDF renderer needs, where they are missing
+	@bash deploy/system-packages.sh
+
+.PHONY: demo
+demo: setup system ## run the main job on embedded servers; ONCE=1 ends by itself, BROKER=apache-kafka takes Kafka
+	python -m standalone demo $(if $(ONCE),--once) $(if $(BROKER),--broker $(BROKER)) $(if $(VERBOSE),--verbose) $(DEMO_ARGS)
+
+.PHONY: test
+test: setup system ## run every test that fits into a coffee break, on real servers
+	pytest -q -m 'not slow' $(TEST_ARGS)
+
+.PHONY: unit
+unit: setup system ## run the tests that need no server
+	pytest -q tests/unit tests/wiring $(TEST_ARGS)
+
+.PHONY: chaos
+chaos: setup system ## run the long fault suites, too
+	pytest -q -m chaos $(TEST_ARGS)
+
+.PHONY: bench
+bench: setup system ## measure; prints ratios of one run
+	python tests/bench/run.py $(BENCH_ARGS)

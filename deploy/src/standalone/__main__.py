@@ -1,4 +1,4 @@
-"""`python -m standalone servers`: the servers Broadsheet needs, on loopback, until Ctrl-C."""
+"""`python -m standalone servers`: the servers Broadsheet needs; `... demo`: the main job, on all of them."""
 
 import argparse
 import asyncio
@@ -7,9 +7,12 @@ from pathlib import Path
 
 from standalone.choose import PREFERENCES, Choice, choose_broker
 from standalone.collector_server import Collector
+from standalone.demo.run import DEMO_PORTS, Options
+from standalone.demo.run import main as demo_main
 from standalone.errors import StandaloneError
 from standalone.mail import MailInbox
 from standalone.mongo import Mongo
+from standalone.platform import Ports
 from standalone.s3 import SeaweedFS
 from standalone.supervisor import Managed, Supervisor, terminal_colour
 
@@ -19,6 +22,8 @@ BUCKET = "broadsheet"
 def main() -> None:
     """Read the arguments and run; a failure to start is one readable text and exit code 1."""
     arguments = _parser().parse_args()
+    if arguments.command == "demo":
+        sys.exit(demo_main(_demo_options(arguments)))
     try:
         asyncio.run(_servers(arguments))
     except StandaloneError as error:
@@ -27,7 +32,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m standalone", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, dest="command")
     servers = commands.add_parser("servers", help="start broker, store, object store, inbox and collector")
     servers.add_argument("--data", type=Path, default=Path(".run/servers"), help="folder for data and logs")
     servers.add_argument("--broker", choices=PREFERENCES, default="auto")
@@ -41,7 +46,37 @@ def _parser() -> argparse.ArgumentParser:
     }.items():
         servers.add_argument(f"--{name}-port", type=int, default=port, help=f"{port}; 0 for any free one")
     servers.add_argument("--verbose", action="store_true", help="show the servers' own logs, too")
+    _demo_arguments(commands.add_parser("demo", help="run the main job on real data, and check what arrived"))
     return parser
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    ports = DEMO_PORTS
+    parser.add_argument("--data", type=Path, default=Path(".run/demo"), help="emptied at the start")
+    parser.add_argument("--broker", choices=PREFERENCES, default="embedded")
+    parser.add_argument("--console-port", type=int, default=ports.console)
+    parser.add_argument("--inbox-port", type=int, default=ports.inbox)
+    parser.add_argument("--smtp-port", type=int, default=ports.smtp)
+    parser.add_argument("--collector-port", type=int, default=ports.collector)
+    parser.add_argument("--generators", type=int, default=1)
+    parser.add_argument("--once", action="store_true", help="end when everything was checked")
+    parser.add_argument("--verbose", action="store_true", help="show the logs of servers and services")
+
+
+def _demo_options(arguments: argparse.Namespace) -> Options:
+    return Options(
+        data=arguments.data,
+        broker=arguments.broker,
+        ports=Ports(
+            console=arguments.console_port,
+            inbox=arguments.inbox_port,
+            smtp=arguments.smtp_port,
+            collector=arguments.collector_port,
+        ),
+        generators=arguments.generators,
+        once=arguments.once,
+        verbose=arguments.verbose,
+    )
 
 
 async def _servers(arguments: argparse.Namespace) -> None:

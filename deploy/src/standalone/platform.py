@@ -1,11 +1,10 @@
 """The whole platform as child processes: embedded servers, services, listener, simulator."""
 
-import asyncio
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from cryptography.fernet import Fernet
 
@@ -15,10 +14,11 @@ from standalone.broker import BrokerServer
 from standalone.collector_server import Collector
 from standalone.mail import MailInbox
 from standalone.mongo import Mongo
+from standalone.output import Echo
 from standalone.ports import HOST, free_port
 from standalone.s3 import SeaweedFS
-from standalone.server import Server
 from standalone.services import ServiceProcess, Simulator
+from standalone.supervisor import Managed, Restart, Supervisor
 
 ADMIN_EMAIL = "admin@example.com"
 INTERNAL_BUCKET = "broadsheet"
@@ -38,7 +38,8 @@ class Ports:
 class Platform:
     """Servers and services under one data folder; `start` returns when everything is ready.
 
-    `generators` is the number of generator processes; `variables` are added to every service's environment.
+    `generators` is the number of generator processes; `variables` are added to every service's environment;
+    `restart` says whether services that die are started again, as an orchestrator would.
     """
 
     data: Path
@@ -47,17 +48,23 @@ class Platform:
     generators: int = 1
     buckets: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = "never"
+    echo: Echo | None = None
+    follow_logs: bool = False
     mongo: Mongo = field(init=False)
     objects: SeaweedFS = field(init=False)
     inbox: MailInbox = field(init=False)
     collector: Collector = field(init=False)
     qlik: Simulator = field(init=False)
-    services: dict[str, ServiceProcess] = field(init=False, default_factory=dict)
+    processes: dict[str, ServiceProcess] = field(init=False, default_factory=dict)
+    servers: Supervisor = field(init=False)
+    services: Supervisor = field(init=False)
     admin_password: str = field(init=False, repr=False)
     console_port: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Choose ports and secrets; start nothing."""
+        self.data = self.data.absolute()
         self.mongo = Mongo(self.data / "mongo")
         self.objects = SeaweedFS(self.data / "s3", buckets=(INTERNAL_BUCKET, *self.buckets))
         self.inbox = MailInbox(self.data / "inbox", port=self.ports.smtp, http_port=self.ports.inbox)
@@ -82,16 +89,34 @@ class Platform:
         self._add("distributor", ["distributor"], environment)
         self._add("notifier", ["notifier"], environment)
         self._add("config-api", ["config_api"], {**environment, **self._console_environment()})
-
-    def _add(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.services[name] = ServiceProcess(
-            self.data / name, name=name, module=module, environment=environment
+        self.servers = Supervisor(
+            self.data / "servers",
+            [
+                Managed(each)
+                for each in (
+                    self.broker,
+                    self.mongo,
+                    self.objects,
+                    self.inbox,
+                    self.collector,
+                    self.qlik,
+                )
+            ],
+            echo=self.echo,
+            follow_logs=self.follow_logs,
+        )
+        self.services = Supervisor(
+            self.data / "services",
+            [Managed(each, restart=self.restart) for each in self.processes.values()],
+            echo=self.echo,
+            follow_logs=self.follow_logs,
+            first_pause_s=0.2,
         )
 
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """The servers that are not ours."""
-        return (self.broker, self.mongo, self.objects, self.inbox, self.collector, self.qlik)
+    def _add(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.processes[name] = ServiceProcess(
+            self.data / name, name=name, module=module, environment=environment
+        )
 
     @property
     def console_url(self) -> str:
@@ -149,20 +174,16 @@ class Platform:
 
         Raises StandaloneError that says which one did not come up and where its log is.
         """
-        os.environ.setdefault("PYTHONUNBUFFERED", "1")
-        # One after the other at first: a cold JVM and mongod together starve a small machine.
-        await self.broker.start()
-        await asyncio.gather(*(server.start() for server in self.servers[1:]))
+        await self.servers.start()
         await topics.apply(self.settings(), replication=1, change_config=False)
-        await asyncio.gather(*(service.start() for service in self.services.values()))
+        await self.services.start()
 
     async def stop(self) -> None:
         """Stop services, then servers."""
-        await asyncio.gather(*(service.stop() for service in self.services.values()))
-        for server in reversed(self.servers):
-            await server.stop()
+        await self.services.stop()
+        await self.servers.stop()
 
-    async def __aenter__(self) -> "Platform":
+    async def __aenter__(self) -> Self:
         """Start; stop again when starting fails."""
         try:
             await self.start()

@@ -4,6 +4,7 @@
 """
 
 from rendering.engine import render
+from rendering.file_names import safe_file_name
 from rendering.gate import gate
 from rendering.inspection import inspect
 from rendering.model import (
@@ -47,4 +48,5 @@ __all__ = [
     "gate",
     "inspect",
     "render",
+    "safe_file_name",
 ]

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from rendering.model import Cell, RenderData, RenderOptions, TableData, TemplateError, raw
 from rendering.opc import build
-from rendering.values import clean, display, serial
+from rendering.values import cell_text, clean, display, serial
 from rendering.xlsx.formula import column_name
 
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -139,7 +139,7 @@ def _strings(strings: dict[str, int]) -> Iterator[str]:
     """Read after the sheet was written: the order of parts is the order of use."""
     yield f'{_XML}<sst xmlns="{_MAIN}">'
     for text in strings:
-        yield f'<si><t xml:space="preserve">{escape(text)}</t></si>'
+        yield f'<si><t xml:space="preserve">{escape(cell_text(text))}</t></si>'
     yield "</sst>"
 
 

@@ -9,12 +9,18 @@ from rendering.model import Cell, Formatted, RenderOptions, Scalar
 
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet has no time zones
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 MAX_DECIMALS = 15
 
 
 def clean(text: str) -> str:
     """Drop what XML cannot carry: control characters and halves of surrogate pairs."""
     return _CONTROL.sub("", text)
+
+
+def cell_text(text: str) -> str:
+    """A text as cells store it: ``_x0041_`` would be read as a character, so its underscore is spelt out."""
+    return _ESCAPE.sub("_x005F_", clean(text))
 
 
 def number(value: float, decimals: int, options: RenderOptions) -> str:

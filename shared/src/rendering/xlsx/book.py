@@ -107,7 +107,9 @@ def _write_sheets(book: Book) -> None:
 
 def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:
     for cell, formula in formula_cells(sheet.root):
-        value = result(formula.text or "", sheet.name, known, tables)
+        column, row = split_cell(cell.get("r"))
+        own = next((n for n, t in tables.items() if t.sheet == sheet.name.lower() and t.last + 1 == row), "")
+        value = result(formula.text or "", sheet.name, known, tables, own)
         if value is None or isinstance(value, bool) or child(cell, "v") is not None:
             continue
         element = cell.makeelement(namespace(cell) + "v")
@@ -115,7 +117,6 @@ def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange])
         if isinstance(value, str):
             cell.set("t", "str")
         cell.append(element)
-        column, row = split_cell(cell.get("r"))
         sheet.note(column, row, value)
 
 

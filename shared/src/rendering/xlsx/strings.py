@@ -6,7 +6,7 @@ from typing import Any
 
 from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import has_tags
-from rendering.values import clean
+from rendering.values import cell_text
 
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
@@ -73,7 +73,7 @@ class Strings:
 
     def _append(self, element: Element, text: str) -> None:
         inner = element.makeelement(namespace(element) + "t")
-        inner.text = text
+        inner.text = cell_text(text)
         if text != text.strip() or "\n" in text:
             inner.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
         element.append(inner)
@@ -84,7 +84,7 @@ class Strings:
         copy = deepcopy(item)
         copy.tail = None
         for run, text in zip(runs_of(copy), texts, strict=True):
-            run.text = clean(text)
+            run.text = cell_text(text)
             run.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
         self.rich.append(copy)
         return len(self.items) + len(self.new) + len(self.rich) - 1
@@ -112,7 +112,7 @@ class Strings:
         for text in self.new:
             item = sst.makeelement(space + "si")
             inner = item.makeelement(space + "t")
-            inner.text = text
+            inner.text = cell_text(text)
             inner.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
             item.append(inner)
             sst.append(item)

@@ -16,7 +16,7 @@ Known = Mapping[str, Mapping[str, Mapping[int, Scalar]]]
 """Values that were written: sheet in lower case, column, row."""
 
 _CALL = re.compile(r"\s*([A-Za-z]+)\(\s*(?:(\d{1,3})\s*,\s*)?([^(),]+?)\s*\)\s*")
-_TABLE = re.compile(r"([^\W\d][\w.]*)\[([^\[\]#@]+)\]")
+_TABLE = re.compile(r"([^\W\d][\w.]*)?\[([^\[\]#@]+)\]")
 _SHEET = re.compile(r"(?:'((?:[^']|'')+)'|([^\W\d][\w.]*))!(.+)")
 MAX_CELLS = 100_000
 
@@ -51,11 +51,11 @@ _SUBTOTAL = {1: "AVERAGE", 2: "COUNT", 4: "MAX", 5: "MIN", 9: "SUM"}
 _HIDDEN_TOO = 100  # 109 sums what 9 sums, without hidden rows; there are none
 
 
-def result(formula: str, sheet: str, known: Known, tables: Mapping[str, TableRange]) -> Scalar:
-    """The result of a formula, or None if it cannot be known here."""
+def result(formula: str, sheet: str, known: Known, tables: Mapping[str, TableRange], own: str = "") -> Scalar:
+    """The result of a formula, or None if it is not known here; ``own`` is the table it stands in."""
     call = _CALL.fullmatch(formula)
     if call is None:
-        cells = _cells(formula.strip(), sheet, known, tables)
+        cells = _cells(formula.strip(), sheet, known, tables, own)
         return cells[0] if cells is not None and len(cells) == 1 else None
     name, code, argument = call[1].upper(), call[2], call[3]
     if name == "SUBTOTAL" and code:
@@ -63,17 +63,19 @@ def result(formula: str, sheet: str, known: Known, tables: Mapping[str, TableRan
     elif code:
         return None
     function = _FUNCTIONS.get(name)
-    cells = _cells(argument, sheet, known, tables) if function else None
+    cells = _cells(argument, sheet, known, tables, own) if function else None
     if function is None or cells is None:
         return None
     return function([c for c in cells if isinstance(c, int | float) and not isinstance(c, bool)])
 
 
-def _cells(argument: str, sheet: str, known: Known, tables: Mapping[str, TableRange]) -> list[Scalar] | None:
+def _cells(
+    argument: str, sheet: str, known: Known, tables: Mapping[str, TableRange], own: str
+) -> list[Scalar] | None:
     """The values of all cells of a reference, or None if one of them is not known."""
     table = _TABLE.fullmatch(argument)
     if table is not None:
-        found = tables.get(table[1].lower())
+        found = tables.get((table[1] or own).lower())
         column = found.columns.get(table[2].lower()) if found else None
         return _column(known, found.sheet, column, found.first, found.last) if found and column else None
     prefix = _SHEET.fullmatch(argument)

@@ -1,4 +1,4 @@
-"""A web socket server that plays an engine by script: for greetings, frames and ends no simulator should produce."""
+"""A web socket server that plays an engine by script, for frames that no simulator should produce."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 CONNECTED = {"jsonrpc": "2.0", "method": "OnConnected", "params": {"qSessionState": "SESSION_CREATED"}}
 
@@ -17,10 +18,11 @@ Handler = Callable[[dict[str, Any]], Any]
 
 
 class ScriptedEngine:
-    """Answers by method name. An answer is a result dict, a full frame (with `frame`), raw text, or a coroutine.
+    """Answers by method name.
 
-    `requests` holds every request in the order of arrival; `greeting` the frames sent first; `refuse` an HTTP answer
-    in place of the upgrade.
+    An answer is a result, a full frame (with `frame`), raw text, a coroutine, or None for silence. `requests` holds
+    every request in the order of arrival, `greeting` the frames sent first, `refuse` an HTTP answer in place of the
+    upgrade.
     """
 
     def __init__(self) -> None:

@@ -215,7 +215,7 @@ def first_page(data: object, *, what: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where cells are read from: an object's handle, the path of the definition, and words for error texts."""
+    """Where cells are read from: an object's handle, its definition's path, and words for error texts."""
 
     handle: int
     path: str

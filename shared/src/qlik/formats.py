@@ -203,9 +203,8 @@ def _excel_number_part(part: str, fmt: QlikNumberFormat) -> str:
         return _literal(part)
     start, end = found
     digits = part[start:end]
-    whole, dot, fraction = (
-        digits.rpartition(fmt.decimal_separator) if fmt.decimal_separator in digits else (digits, "", "")
-    )
+    decimal = fmt.decimal_separator or "."
+    whole, dot, fraction = digits.rpartition(decimal) if decimal in digits else (digits, "", "")
     grouped = bool(fmt.thousand_separator) and fmt.thousand_separator in whole
     whole = re.sub(r"[^#0]", "", whole) or "0"
     if grouped:

@@ -13,7 +13,7 @@ _QUERY = re.compile(
 )
 _HEADER = re.compile(
     r"(?i)\b(Authorization|Proxy-Authorization|Cookie|Set-Cookie|X-Qlik-Xrfkey|qlik-csrf-token|Qlik-Signature)"
-    r"([\"']?\s*[:=]\s*[\"']?)([^\r\n\"']+)"
+    r"([\"']?\s*(?:[:=]|,\s*b)\s*[\"']?)([^\r\n\"']+)"
 )
 _BEARER = re.compile(r"(?i)\bBearer\s+[A-Za-z0-9._~+/=-]+")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")

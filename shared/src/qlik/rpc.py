@@ -46,6 +46,7 @@ _RETRY_ABORTED = ("Get", "Create", "OpenDoc", "Evaluate", "CheckExpression", "Ex
 _NO_RETRY_ABORTED = ("GetHyperCube", "GetListObject")
 _ABORT_TRIES = 3  # gopherciser and the enigma.js example try up to three times
 _MODAL = 6003
+_NOT_FOUND = 2
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,16 @@ class EngineConnection:
             ConfigurationError: with the text `missing`, when the engine answers an empty handle.
 
         """
-        result = await self.call(handle, method, *params, within_s=within_s)
+        try:
+            result = await self.call(handle, method, *params, within_s=within_s)
+        except ConfigurationError as error:
+            if error.code != _NOT_FOUND:
+                raise
+            raise ConfigurationError(missing, code=_NOT_FOUND) from None
         found = result.get("qReturn") or {}
         number = found.get("qHandle")
         if not isinstance(number, int):
-            raise ConfigurationError(missing, code=2)
+            raise ConfigurationError(missing, code=_NOT_FOUND)
         self._versions.pop(number, None)
         self._gone.discard(number)
         return ObjectRef(

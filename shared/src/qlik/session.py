@@ -79,7 +79,11 @@ class AppSession:
         return self._doc
 
     async def check_same_data(self) -> None:
-        """Raise Transient if the app was reloaded since this session opened it: then what was read is old."""
+        """Raise Transient if the data under this session changed since it was opened.
+
+        Engines mostly keep the old data for sessions that are open; whether newer data exists shows only the
+        `layout` of a new session.
+        """
         now = await _app_layout(self._connection, self._doc, self.layout.app_id)
         if now.last_reload_time != self.layout.last_reload_time:
             raise Transient(

@@ -148,7 +148,8 @@ class QlikSite(_Frozen):
         if (self.kind == "cloud") != cloud_auth:
             raise ValueError(
                 f"auth.kind {self.auth.kind!r} does not fit kind {self.kind!r}: "
-                "Qlik Cloud takes 'api-key' or 'oauth-m2m', a client-managed site 'certificate', 'jwt' or 'ticket'"
+                "Qlik Cloud takes 'api-key' or 'oauth-m2m', "
+                "a client-managed site 'certificate', 'jwt' or 'ticket'"
             )
         if self.kind == "cloud" and self.tenant_url is None:
             raise ValueError(
@@ -172,9 +173,8 @@ class QlikSite(_Frozen):
 def _base(value: str, schemes: set[str], what: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(
-            f"{what} must start with {' or '.join(sorted(s + '://' for s in schemes))} and name a host"
-        )
+        names = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
+        raise ValueError(f"{what} must start with {names} and name a host")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError(f"{what} must not carry a query, a fragment or a password")
     return value.rstrip("/")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from support.scripted_engine import CONNECTED, ScriptedEngine, error, scripted_engine
-from websockets.asyncio.server import Response
 from websockets.datastructures import Headers
+from websockets.http11 import Response
 
 from qlik import (
     Aborted,
@@ -27,6 +26,7 @@ from qlik import (
     Transient,
 )
 from qlik.rpc import GLOBAL, EngineConnection, Upgrade
+from support.scripted_engine import CONNECTED, ScriptedEngine, error, scripted_engine
 
 pytestmark = pytest.mark.integration
 
@@ -37,12 +37,14 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
         yield made
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a fake server has no event for every wish
+            await asyncio.sleep(0.01)
+
+
 def limits(**changes: Any) -> Limits:
-    return (
-        Limits(connect_s=2, open_s=2, call_s=2, **changes)
-        if not {"connect_s", "call_s"} & set(changes)
-        else Limits(**{"connect_s": 2, "open_s": 2, "call_s": 2, **changes})
-    )
+    return Limits(**{"connect_s": 2, "open_s": 2, "call_s": 2, **changes})
 
 
 def site(engine: ScriptedEngine, **changes: Any) -> QlikSite:
@@ -97,18 +99,40 @@ async def test_an_app_open_without_its_data_is_refused(engine: ScriptedEngine) -
 @pytest.mark.parametrize(
     ("frame", "kind", "code"),
     [
-        ({"method": "OnMaxParallelSessionsExceeded", "params": {"severity": "fatal"}}, SiteBusy, "OnMaxParallelSessionsExceeded"),
-        ({"method": "OnLicenseAccessDenied", "params": {"message": "no"}}, PermissionDenied, "OnLicenseAccessDenied"),
+        (
+            {"method": "OnMaxParallelSessionsExceeded", "params": {"severity": "fatal"}},
+            SiteBusy,
+            "OnMaxParallelSessionsExceeded",
+        ),
+        (
+            {"method": "OnLicenseAccessDenied", "params": {"message": "no"}},
+            PermissionDenied,
+            "OnLicenseAccessDenied",
+        ),
         ({"method": "OnNoEngineAvailable", "params": {}}, Transient, "OnNoEngineAvailable"),
         ({"method": "OnSessionTimedOut", "params": {}}, Transient, "OnSessionTimedOut"),
-        ({"method": "OnConnected", "params": {"qSessionState": "SESSION_ERROR_LIMIT_EXCEEDED"}}, SiteBusy, "SESSION_ERROR_LIMIT_EXCEEDED"),
-        ({"method": "OnConnected", "params": {"qSessionState": "SESSION_ERROR_NO_LICENSE"}}, PermissionDenied, "SESSION_ERROR_NO_LICENSE"),
+        (
+            {"method": "OnConnected", "params": {"qSessionState": "SESSION_ERROR_LIMIT_EXCEEDED"}},
+            SiteBusy,
+            "SESSION_ERROR_LIMIT_EXCEEDED",
+        ),
+        (
+            {"method": "OnConnected", "params": {"qSessionState": "SESSION_ERROR_NO_LICENSE"}},
+            PermissionDenied,
+            "SESSION_ERROR_NO_LICENSE",
+        ),
         ({"method": "OnConnected", "params": {"qSessionState": "BLUE"}}, ProtocolError, "BLUE"),
         ({"method": "OnConnected", "params": "what"}, ProtocolError, ""),
-        ({"method": "OnAuthenticationInformation", "params": {"mustAuthenticate": True, "loginUri": "https://x/?qlikTicket=s3cret"}},
-         PermissionDenied, "OnAuthenticationInformation"),
+        (
+            {
+                "method": "OnAuthenticationInformation",
+                "params": {"mustAuthenticate": True, "loginUri": "https://x/?qlikTicket=s3cret"},
+            },
+            PermissionDenied,
+            "OnAuthenticationInformation",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_refusing_greeting_is_an_error_of_its_class(
     engine: ScriptedEngine, frame: dict[str, Any], kind: type[QlikError], code: str
 ) -> None:
@@ -189,11 +213,11 @@ async def test_replies_are_matched_by_id_in_whatever_order_they_come(engine: Scr
 
     engine.answers["Evaluate"] = slow
     connection = await opened(engine)
-    answers = await asyncio.gather(
+    first, second = await asyncio.gather(
         connection.call(1, "Evaluate", "first"), connection.call(1, "Evaluate", "second")
     )
     await connection.aclose()
-    assert answers == [{"echo": ["first"]}, {"echo": ["second"]}]
+    assert (first, second) == ({"echo": ["first"]}, {"echo": ["second"]})
 
 
 async def test_no_more_calls_than_allowed_wait_on_one_socket(engine: ScriptedEngine) -> None:
@@ -304,8 +328,7 @@ async def test_a_lost_socket_fails_every_waiting_call(engine: ScriptedEngine) ->
     engine.answers["Evaluate"] = lambda request: None
     connection = await opened(engine)
     calls = [asyncio.create_task(connection.call(1, "Evaluate", str(i))) for i in range(3)]
-    while engine.methods().count("Evaluate") < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: engine.methods().count("Evaluate") == 3)
     await engine.sockets[0].close(4003, "terminating")
     results = await asyncio.gather(*calls, return_exceptions=True)
     await connection.aclose()
@@ -314,9 +337,7 @@ async def test_a_lost_socket_fails_every_waiting_call(engine: ScriptedEngine) ->
 
 async def test_a_quiet_socket_is_kept_alive_by_a_call_and_never_by_a_ping(engine: ScriptedEngine) -> None:
     connection = await opened(engine, keep_alive_s=0.05)
-    async with asyncio.timeout(5):
-        while engine.methods().count("EngineVersion") < 4:
-            await asyncio.sleep(0.01)
+    await until(lambda: engine.methods().count("EngineVersion") >= 4)
     await connection.aclose()
 
 

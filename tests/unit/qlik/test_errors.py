@@ -1,0 +1,119 @@
+"""Errors are decided by code, carry a remedy, and never a secret."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qlik.errors import (
+    Aborted,
+    CalculationFailed,
+    ConfigurationError,
+    LimitReached,
+    PermissionDenied,
+    ProtocolError,
+    QlikError,
+    SelectionNotProved,
+    SiteBusy,
+    Transient,
+    engine_error,
+    http_error,
+)
+from qlik.masking import mask
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (15, Aborted),
+        (5, PermissionDenied),
+        (4000, PermissionDenied),
+        (5009, PermissionDenied),
+        (2, ConfigurationError),
+        (1003, ConfigurationError),
+        (7001, CalculationFailed),
+        (7005, CalculationFailed),
+        (6001, LimitReached),
+        (7004, Transient),
+        (11000, Transient),
+        (-128, Transient),
+        (-32602, ProtocolError),
+        (7009, ProtocolError),
+        (123456, ProtocolError),
+        (403, PermissionDenied),
+        (503, Transient),
+        (429, SiteBusy),
+    ],
+)
+def test_the_class_comes_from_the_code(code: int, kind: type[QlikError]) -> None:
+    error = engine_error({"code": code, "message": "Unknown error", "parameter": "p"}, doing="GetLayout")
+    assert type(error) is kind
+    assert error.code == code
+    assert error.remedy
+    assert "GetLayout" in str(error)
+
+
+def test_the_text_never_decides() -> None:
+    one = engine_error({"code": 15, "message": "Access denied"}, doing="x")
+    two = engine_error({"code": 5, "message": "Request aborted"}, doing="x")
+    assert (type(one), type(two)) == (Aborted, PermissionDenied)
+
+
+@pytest.mark.parametrize("raw", [{}, {"code": "x"}, {"code": None, "message": 1}])
+def test_an_error_without_a_code_is_a_protocol_error(raw: dict[str, object]) -> None:
+    assert type(engine_error(raw, doing="x")) is ProtocolError
+
+
+def test_only_what_may_pass_is_transient() -> None:
+    assert [k.transient for k in (Transient, Aborted, SiteBusy)] == [True] * 3
+    assert not any(k.transient for k in (ConfigurationError, PermissionDenied, LimitReached))
+    assert not any(k.transient for k in (ProtocolError, CalculationFailed, SelectionNotProved))
+
+
+def test_http_statuses_have_their_classes() -> None:
+    kinds = {s: type(http_error(s, "x")) for s in (401, 403, 404, 410, 429, 500, 503, 418)}
+    assert kinds == {
+        401: PermissionDenied, 403: PermissionDenied, 404: ConfigurationError, 410: ConfigurationError,
+        429: SiteBusy, 500: Transient, 503: Transient, 418: ProtocolError,
+    }  # fmt: skip
+
+
+def test_a_filter_that_is_not_proved_names_field_and_values() -> None:
+    error = SelectionNotProved("Region", ("North", 5), "not selected: North")
+    assert "'Region'" in str(error)
+    assert "North, 5" in str(error)
+
+
+SECRET = "s3cr3tS3cr3tS3cr3t"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"wss://host/app/x?QlikTicket={SECRET}&x=1",
+        f"wss://host/app/x?a=1&accessToken={SECRET}",
+        f"wss://host/vp/app/x?qlik-csrf-token={SECRET}",
+        f"GET /qrs?xrfkey={SECRET} failed",
+        f"Authorization: Bearer {SECRET}",
+        f"{{'authorization': 'Bearer {SECRET}', 'x': 1}}",
+        f"[(b'Authorization', b'Bearer {SECRET}')]",
+        f"Cookie: X-Qlik-Session-vp={SECRET}; other=1",
+        f"[(b'set-cookie', b'X-Qlik-Session={SECRET}; Path=/')]",
+        f"[(b'qlik-csrf-token', b'{SECRET}')]",
+        f"https://user:{SECRET}@host/path",
+        f'{{"client_secret": "{SECRET}", "a": 1}}',
+        f'{{"access_token":"{SECRET}"}}',
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
+        "token eyJhbGciOiJSUzI1NiJ9." + SECRET + ".c2lnbmF0dXJl",
+    ],
+)
+def test_a_secret_is_masked_wherever_it_stands(text: str) -> None:
+    assert SECRET not in mask(text)
+    assert SECRET not in str(Transient(text, remedy=text))
+    assert SECRET not in repr(Transient(text))
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "Zs", "Nd"]), max_size=80))
+def test_plain_words_stay_as_they_are(text: str) -> None:
+    assert mask(text) == text

@@ -126,7 +126,7 @@ async def test_a_revoked_key_and_the_key_of_a_disabled_account_are_worthless(kit
 @pytest.mark.parametrize("header", ["Bearer", "Bearer x", "Bearer bsk_a_b", "Basic YTpi", "Bearer bsk_é_b"])
 async def test_keys_that_are_none_are_refused(kit: Kit, header: str) -> None:
     async with kit.client() as client:
-        answer = await client.get("/api/v1/me", headers={"Authorization": header.encode()})
+        answer = await client.get("/api/v1/me", headers={b"Authorization": header.encode()})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -350,14 +350,47 @@ async def test_a_store_that_is_away_is_answered_with_try_again(kit: Kit, admin: 
     assert answer.headers["retry-after"]
 
 
+DEEP = b'{"name": "x", "attributes": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}"
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"name": 3}', b'{"name": "x", "id": "a/b"}']
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff",
+        DEEP,
+        b'{"name": 3}',
+        b'{"name": "x", "id": "a/b"}',
+        b'{"name": "x", "attributes": {"a\\u0000b": "c"}}',
+        b'{"name": "\\ud800"}',
+    ],
 )
-async def test_hostile_bodies_are_refused_with_a_problem_and_quote_nothing(
-    admin: httpx.AsyncClient, body: bytes
-) -> None:
+async def test_hostile_bodies_are_refused_with_a_problem(admin: httpx.AsyncClient, body: bytes) -> None:
     answer = await admin.post(
         "/api/v1/recipients", content=body, headers={"content-type": "application/json"}
     )
+    assert answer.status_code in {400, 422}, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json().get("problems") or answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "9" * 30, '"\\ud800"', '{"a\\u0000": 1}'])
+async def test_settings_that_no_store_keeps_are_refused_by_name(admin: httpx.AsyncClient, value: str) -> None:
+    body = '{"name": "x", "kind": "cloud", "settings": {"deep": [%s]}}' % value  # noqa: UP031 - braces abound
+    answer = await admin.post(
+        "/api/v1/connections", content=body, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 422, answer.text
-    assert answer.json()["problems"]
+    assert any(problem["field"].startswith("settings.deep.0") for problem in answer.json()["problems"])
+
+
+async def test_form_fields_of_an_upload_are_checked_too(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post(
+        "/api/v1/templates",
+        data={"name": "T", "tags": ["x"] * 60},
+        files={"file": ("t.html", b"<p>", "text/html")},
+    )
+    assert answer.status_code == 422, answer.text

@@ -17,6 +17,7 @@ from config_api.domain.errors import InvalidError, RefusedError
 from config_api.domain.rights import Actor, Role
 from config_api.handlers.rest_admin import audit_record, head_of, verdict_body
 from config_api.ports import AuditQuery
+from config_api.reference import markdown
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.identity import COMMAND
 from runtime.errors import Permanent, Transient
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; exit status 0 when it did what was asked, 1 when not, 2 when it was asked wrongly."""
     options = parser().parse_args(arguments)
     try:
+        if options.command == "reference":
+            print(markdown(), end="")
+            return 0
         settings = ConfigApiSettings()
         if options.command is None:
             asyncio.run(Service(NAME, settings).run(build(settings)))
@@ -78,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--after", type=int, default=0, metavar="SEQ")
     query.add_argument("--limit", type=int, default=1000)
 
+    commands.add_parser("reference", help="print the REST reference as Markdown")
     commands.add_parser("rebuild", help="delete every view and build it anew from the audit trail")
     return whole
 

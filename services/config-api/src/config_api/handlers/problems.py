@@ -107,7 +107,8 @@ def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     if isinstance(error, RequestValidationError):
         return of_validation(error), {}
     if isinstance(error, HTTPException):
-        return document(error.status_code, str(error.detail)), dict(error.headers or {})
+        remedy = "Send JSON in UTF-8, or a form." if error.status_code == 400 else ""  # noqa: PLR2004 - HTTP
+        return document(error.status_code, str(error.detail), remedy), dict(error.headers or {})
     if isinstance(error, Transient):
         detail = "Something this service needs is not available now."
         return document(503, detail, "Try again in a moment."), {"Retry-After": "5"}

@@ -3,15 +3,16 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from config_api.domain.changes import Stored, shown
 from config_api.domain.drafts import READ_ONLY, Draft, Slug, TemplateDraft
 from config_api.domain.errors import InvalidError, Problem, RefusedError, TooLargeError
 from config_api.domain.kinds import CONNECTION, GROUP, RECIPIENT, REPORT, STORAGE, TASK, TEMPLATE, Kind
 from config_api.domain.rights import Actor
-from config_api.domain.validation import unknown_fields
+from config_api.domain.validation import unknown_fields, unstorable
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
 from config_api.handlers.problems import PreconditionMissingError, of_refusal
@@ -138,7 +139,10 @@ def _uploads(templates: Templates, gate: Gate) -> APIRouter:
     ) -> Response:
         """Upload a template; what is wrong in it is answered with the place in the file."""
         data = await _read(file, templates.max_bytes)
-        draft = TemplateDraft(id=key, name=name, tags=tuple(tags or ()))
+        try:
+            draft = TemplateDraft(id=key, name=name, tags=tuple(tags or ()))
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_input=False, include_url=False)) from error
         return _object(await templates.create(draft, file.filename or "", data, actor), status=201)
 
     @router.put("/templates/{key}/file", name="upload a new version of a template")
@@ -221,10 +225,10 @@ def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
 
 
 async def _nothing_unknown(request: Request, draft: Draft) -> None:
-    """Raise InvalidError for fields, at any depth, that nothing was made of."""
+    """Raise InvalidError for fields, at any depth, that nothing was made of or that cannot be stored."""
     sent = await request.json()
     without = {key: value for key, value in sent.items() if key not in READ_ONLY | {"kind"}}
-    problems = list(unknown_fields(without, draft.model_dump(mode="json")))
+    problems = [*unstorable(sent), *unknown_fields(without, draft.model_dump(mode="json"))]
     if problems:
         raise InvalidError(*problems)
 

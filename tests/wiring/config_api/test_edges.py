@@ -1,0 +1,76 @@
+"""What config-api listens to and offers, checked against the catalogue and the reference."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config_api.__main__ import main, parser
+from config_api.domain.audit import AuditEvent
+from config_api.handlers.bus import GROUP, subscriptions
+from config_api.reference import markdown, openapi
+from config_api.settings import ConfigApiSettings
+from config_api.use_cases.audit import Recorder
+from contracts.catalog import topics
+from runtime.bus import RawMessage
+from support.clock import FakeClock
+
+ROOT = Path(__file__).parents[3]
+
+
+class _Recorder(Recorder):
+    def __init__(self) -> None:
+        nothing: Any = None
+        super().__init__(trail=nothing, clock=FakeClock())
+        self.events: list[AuditEvent] = []
+
+    async def record(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+def test_every_topic_of_the_catalogue_reaches_the_audit_trail() -> None:
+    made = subscriptions(_Recorder())
+    assert {each.topic for each in made} == {spec.name for spec in topics()}
+    assert {each.group for each in made} == {GROUP}
+    assert all(each.raw_handler for each in made), "as it came, whatever it is"
+
+
+async def test_a_message_is_handed_on_as_it_came() -> None:
+    recorder = _Recorder()
+    handler = subscriptions(recorder)[0].raw_handler
+    assert handler is not None
+    await handler(RawMessage("t", 2, 7, 0, b"k", (("ce_id", b"e"), ("x", b"\xff")), b"\x00not json"))
+    event = recorder.events[0]
+    assert (event.topic, event.partition, event.offset, event.key) == ("t", 2, 7, b"k")
+    assert (event.headers, event.body) == ((("ce_id", b"e"), ("x", b"\xff")), b"\x00not json")
+
+
+def test_the_reference_is_what_the_service_offers() -> None:
+    page = (ROOT / "docs/reference/rest-api.md").read_text(encoding="utf-8")
+    assert page == markdown(), "run: python -m config_api reference > docs/reference/rest-api.md"
+
+
+def test_every_operation_says_what_it_does_and_bodies_are_described() -> None:
+    for path, operations in openapi()["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("description"), f"{method} {path}"
+            if method in {"post", "put", "patch"} and "/runs" not in path and "enable" not in path:
+                assert "requestBody" in operation or "disable" in path, f"{method} {path}"
+
+
+def test_commands_are_known_and_settings_that_are_missing_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["audit"])
+    assert parser().parse_args(["audit", "query", "--execution", "e"]).execution == "e"
+    monkeypatch.setenv("BROADSHEET_HTTP_PORT", "port")
+    assert main(["rebuild"]) == 2
+    assert "BROADSHEET_HTTP_PORT" in capsys.readouterr().err
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        ConfigApiSettings(bootstrap_admin_email="a@example.com")
+    with pytest.raises(ValueError, match="max_request_bytes"):
+        ConfigApiSettings(max_template_bytes=10_000, max_request_bytes=10_000)

@@ -197,7 +197,7 @@ class RenderPool:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="render")
 
     async def __aenter__(self) -> Self:
-        _CONTEXT.set_forkserver_preload(["generator.adapters.render_worker", "rendering"])
+        _CONTEXT.set_forkserver_preload(["generator.adapters.render_preload"])
         with _without_secrets():
             multiprocessing.forkserver.ensure_running()
         loop = asyncio.get_running_loop()

@@ -208,7 +208,7 @@ def _longest(column: Column, shown: NumberFormat) -> int:
 
 
 def cube_layout(cube: Cube, pages: Sequence[Mapping[str, Any]]) -> Json:
-    """The members of a ``HyperCube`` that every mode has; ``pages`` are laid out for straight cubes only."""
+    """The ``HyperCube`` of a straight cube; other modes put their own pages and size in place."""
     definition = cube.definition
     count = len(cube.dimensions)
     layout: Json = {

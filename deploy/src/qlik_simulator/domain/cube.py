@@ -131,6 +131,15 @@ def _calculate(definition: CubeDefinition, context: Context) -> Cube:
     return _sorted(_limited(cube), context)
 
 
+def calculate_grouping(cube: Cube, columns: Sequence[int], context: Context) -> Cube:
+    """The measures of a cube over some of its dimensions only: subtotals. Raises `CubeError`."""
+    dimensions = tuple(cube.dimensions[column] for column in columns)
+    sources = [measure.source for measure in cube.definition.measures]
+    result = _evaluate(sources, [dimension.field for dimension in dimensions], context)
+    measures = result.columns if columns else result.totals
+    return replace(cube, dimensions=dimensions, codes=result.codes, measures=measures, attributes=())
+
+
 def _dimension(definition: DimensionDefinition, context: Context) -> Dimension:
     try:
         of = find_field(definition.source, context)

@@ -30,7 +30,7 @@ class Document:
     modal: frozenset[tuple[str, str]] = frozenset()  # (object id, path) in selection mode
     before_modal: dict[str, Selections] | None = None
     searches: dict[tuple[str, str], str] = field(default_factory=dict)  # (object id, path) -> search text
-    expanded: dict[tuple[str, str], frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    expanded: dict[tuple[str, str], frozenset[tuple[int, ...]]] = field(default_factory=dict)
 
     def object(self, object_id: str) -> GenericObject | None:
         """A session object or an object of the app."""

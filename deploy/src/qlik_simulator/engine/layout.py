@@ -1,6 +1,6 @@
 """From the properties of a generic object to its layout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from qlik_simulator.domain.cube import Cube, calculate
 from qlik_simulator.domain.cube_definition import CubeError, cube_definition
 from qlik_simulator.domain.errors import Code, ExpressionError, QixError
 from qlik_simulator.domain.evaluate import expand, scalar
+from qlik_simulator.domain.pivot import Pivot, pivot, pivot_page, size, stack_page
 from qlik_simulator.engine import lists
 from qlik_simulator.engine.document import Document
 
@@ -63,6 +64,30 @@ class Layouts:
             {**given, "qStateName": given.get("qStateName") or state}, self.document.library
         )
         return calculate(definition, self.context(definition.state))
+
+    def pivot(self, cube: Cube, place: tuple[str, str]) -> Pivot:
+        """The pivot of a calculated cube, opened as the client left it. Raises `CubeError`."""
+        expanded = self.document.expanded.get(place, frozenset())
+        return pivot(cube, self.context(cube.definition.state), expanded)
+
+    def cube_layout(self, cube: Cube, pages: Sequence[Mapping[str, Any]], place: tuple[str, str]) -> Json:
+        """The ``HyperCube`` in the mode of the cube; ``place`` is the object and the path of the definition."""
+        layout = cube_layout(cube, pages)
+        mode = cube.definition.mode
+        if mode == "S":
+            return layout
+        if mode not in {"P", "K"}:
+            raise CubeError(Code.NOT_IMPLEMENTED, f"mode {mode}", "not supported by this simulator")
+        found = self.pivot(cube, place)
+        width, height = size(found)
+        name, lay_out = ("qPivotDataPages", pivot_page) if mode == "P" else ("qStackedDataPages", stack_page)
+        return {
+            **layout,
+            "qSize": {"qcx": width, "qcy": height},
+            "qEffectiveInterColumnSortOrder": [*found.left_columns, *found.top_columns],
+            "qNoOfLeftDims": len(found.left_columns) if mode == "P" else cube.definition.left_dimensions,
+            name: [lay_out(found, page) for page in pages],
+        }
 
     def find(self, target: GenericObject, path: str, kind: str) -> tuple[Json, str]:
         """The definition at a path such as ``/qHyperCubeDef``, and its state. Raises error 4 or 6000 by code."""
@@ -153,11 +178,12 @@ class _Walker:
         pages = given.get("qInitialDataFetch") or []
         try:
             check_pages(pages)
-            return cube_layout(self._layouts.cube(given, self._state), pages)
+            return self._layouts.cube_layout(
+                self._layouts.cube(given, self._state), pages, (self._target.id, path)
+            )
         except CubeError as error:
             return _failed_cube(error, given)
         except QixError as error:
-            del path
             return _failed_cube(CubeError(error.code, error.parameter), given)
 
     def _list_object(self, given: Json, path: str) -> Json:

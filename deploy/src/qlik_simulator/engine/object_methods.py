@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qlik_simulator.apps.app import GenericObject
@@ -11,6 +11,7 @@ from qlik_simulator.domain.cube import Cube
 from qlik_simulator.domain.cube_definition import CubeError
 from qlik_simulator.domain.errors import Code, QixError
 from qlik_simulator.domain.fields import Field
+from qlik_simulator.domain.pivot import Pivot, leaf_at, pivot_page, stack_page
 from qlik_simulator.domain.selections import clear
 from qlik_simulator.engine.calls import NO_OBJECT, Call, Method, Work, method
 from qlik_simulator.engine.doc_methods import failed_cube, object_handle
@@ -21,6 +22,7 @@ from qlik_simulator.engine.lists import ListObject
 Json = dict[str, Any]
 _CUBE: Final = "qHyperCubeDef"
 _LIST: Final = "qListObjectDef"
+_NODE: Final = ("qPath", "qRow", "qCol", "qAll")
 
 
 def get_layout(call: Call) -> Work:
@@ -152,6 +154,60 @@ def get_hypercube_data(call: Call) -> Work:
         return {"qDataPages": [straight_page(cube, page) for page in pages]}
 
     return work
+
+
+def get_pivot_data(call: Call) -> Work:
+    """Pages of a pivot."""
+    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
+    check_pages(pages)
+
+    def work() -> Json:
+        found = _pivot(call, layouts, path, "P")
+        return {"qDataPages": [pivot_page(found, page) for page in pages]}
+
+    return work
+
+
+def get_stack_data(call: Call) -> Work:
+    """Pages of a stacked cube."""
+    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
+    check_pages(pages)
+
+    def work() -> Json:
+        found = _pivot(call, layouts, path, "K")
+        return {"qDataPages": [stack_page(found, page) for page in pages]}
+
+    return work
+
+
+def _pivot(call: Call, layouts: Layouts, path: str, mode: str) -> Pivot:
+    cube = _cube(call, layouts, path)
+    if cube.definition.mode != mode:
+        raise QixError(Code.INVALID_PARAMETERS, f"{path} has mode {cube.definition.mode}")
+    try:
+        return layouts.pivot(cube, (call.object.id, path))
+    except CubeError as error:
+        raise failed_cube(error) from error
+
+
+def _fold(*, is_left: bool, is_open: bool) -> Callable[[Call], Json]:
+    """Open or close a node of a pivot, or a whole side."""
+
+    def run(call: Call) -> Json:
+        path, side = call.text("qPath"), 0 if is_left else 1
+        place = (call.object.id, path)
+        found = _pivot(call, call.layouts(), path, "P")
+        before = call.document.expanded.get(place, frozenset())
+        row, column = int(call.number("qRow")), int(call.number("qCol"))
+        key = (side,) if call.flag("qAll") else leaf_at(found, row, column, is_left=is_left)
+        if key is None:
+            raise QixError(Code.INVALID_PARAMETERS, f"there is no node at row {row}, column {column}")
+        kept = frozenset(known for known in before if known[: len(key)] != key)
+        call.document.expanded[place] = kept | {key} if is_open else kept
+        call.changed()
+        return {}
+
+    return run
 
 
 def _list_object(call: Call, path: str) -> ListObject:
@@ -321,6 +377,12 @@ METHODS: Final[dict[str, Method]] = {
     "ApplyPatches": method(apply_patches, "qPatches", "qSoftPatch?"),
     "ClearSoftPatches": method(clear_soft_patches),
     "GetHyperCubeData": method(get_hypercube_data, "qPath", "qPages"),
+    "GetHyperCubePivotData": method(get_pivot_data, "qPath", "qPages"),
+    "GetHyperCubeStackData": method(get_stack_data, "qPath", "qPages", "qMaxNbrCells?"),
+    "ExpandLeft": method(_fold(is_left=True, is_open=True), *_NODE),
+    "ExpandTop": method(_fold(is_left=False, is_open=True), *_NODE),
+    "CollapseLeft": method(_fold(is_left=True, is_open=False), *_NODE),
+    "CollapseTop": method(_fold(is_left=False, is_open=False), *_NODE),
     "GetListObjectData": method(get_list_object_data, "qPath", "qPages"),
     "SelectListObjectValues": method(
         select_list_object_values, "qPath", "qValues", "qToggleMode", "qSoftLock?"

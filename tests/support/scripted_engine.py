@@ -20,9 +20,9 @@ Handler = Callable[[dict[str, Any]], Any]
 class ScriptedEngine:
     """Answers by method name.
 
-    An answer is a result, a full frame (with `frame`), raw text, a coroutine, or None for silence. `requests` holds
-    every request in the order of arrival, `greeting` the frames sent first, `refuse` an HTTP answer in place of the
-    upgrade.
+    An answer is a result, a full frame (with `frame`), raw text, a coroutine, or None for silence. `requests`
+    holds every request in the order of arrival, `greeting` the frames sent first, `refuse` an HTTP answer in
+    place of the upgrade.
     """
 
     def __init__(self) -> None:

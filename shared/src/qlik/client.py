@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+import stamina
 import structlog
 
 from qlik.cloud import CloudTenant
-from qlik.errors import PermissionDenied, QlikError, Transient
+from qlik.errors import PermissionDenied, QlikError, SiteBusy, Transient
 from qlik.formats import parse_time
 from qlik.gate import Breaker, LocalGate, SiteGate
 from qlik.model import AppInfo
@@ -138,16 +139,11 @@ class QlikClient:
 
     async def _connect(self, app_id: str, identity: str) -> EngineConnection:
         self._breaker.check(self.site.name)
-        limits = self.site.limits
-        path = f"/app/{quote(app_id, safe='')}/identity/{quote(identity, safe='')}/ttl/{limits.ttl_s}"
+        path = (
+            f"/app/{quote(app_id, safe='')}/identity/{quote(identity, safe='')}/ttl/{self.site.limits.ttl_s}"
+        )
         try:
-            try:
-                connection = await EngineConnection.open(await self._sign_in.upgrade(path), limits)
-            except PermissionDenied as refused:
-                # tokens and proxy sessions run out without notice: sign in afresh, once
-                log.info("qlik sign-in refused, trying once more", site=self.site.name, code=refused.code)
-                self._sign_in.rejected()
-                connection = await EngineConnection.open(await self._sign_in.upgrade(path), limits)
+            connection = await self._patiently(path)
         except QlikError as error:
             self._breaker.failed(error)
             raise
@@ -156,3 +152,29 @@ class QlikClient:
             raise
         self._breaker.succeeded()
         return connection
+
+    async def _patiently(self, path: str) -> EngineConnection:
+        """Connect, and again after a moment if the site is only away for a moment; a busy site is left alone."""
+
+        def again(error: Exception) -> bool:
+            return isinstance(error, Transient) and not isinstance(error, SiteBusy)
+
+        # below a minute in all: what takes longer is put off by whoever runs the job
+        async for attempt in stamina.retry_context(
+            on=again, attempts=3, timeout=self.site.limits.connect_s, wait_initial=0.3, wait_max=3
+        ):
+            with attempt:
+                return await self._sign_in_and_open(path)
+        raise AssertionError  # pragma: no cover - the loop above returns or raises
+
+    async def _sign_in_and_open(self, path: str) -> EngineConnection:
+        limits = self.site.limits
+        try:
+            return await EngineConnection.open(await self._sign_in.upgrade(path), limits)
+        except PermissionDenied as refused:
+            if not self._sign_in.renewable:
+                raise
+            # tokens and proxy sessions run out without notice: sign in afresh, once
+            log.info("qlik sign-in refused, signing in afresh", site=self.site.name, code=refused.code)
+            self._sign_in.rejected()
+            return await EngineConnection.open(await self._sign_in.upgrade(path), limits)

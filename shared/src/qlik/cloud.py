@@ -11,6 +11,7 @@ from qlik.errors import ConfigurationError
 from qlik.formats import parse_time
 from qlik.model import AppInfo
 from qlik.reloads import ReloadSeen, from_cloud
+from qlik.reports import CloudReports
 from qlik.rest import RestClient
 from qlik.signin import SignIn
 from qlik.site import QlikSite
@@ -33,6 +34,7 @@ class CloudTenant:
             limits=site.limits,
             throttle=Throttle(now=now),
         )
+        self.reports = CloudReports(self.rest)
 
     async def aclose(self) -> None:
         """Close all connections."""

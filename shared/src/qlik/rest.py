@@ -62,6 +62,7 @@ class RestClient:
     ) -> None:
         quiet_library_logs()
         self._credentials, self._rejected, self._throttle = credentials, rejected, throttle
+        self.base_url = base_url
         self._host = urlsplit(base_url).netloc
         self._http = httpx.AsyncClient(
             base_url=base_url,
@@ -149,7 +150,7 @@ class RestClient:
         href = ((body.get("links") or {}).get("next") or {}).get("href")
         if not href:
             return None
-        target = urljoin(str(self._http.base_url), str(href))
+        target = urljoin(self.base_url, str(href))
         if urlsplit(target).netloc != self._host:
             # our token would go along
             raise ProtocolError(f"The list {mask(path)} continues on another host", code="paging")

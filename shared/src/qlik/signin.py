@@ -29,6 +29,10 @@ class SignIn(Protocol):
     def tls(self) -> ssl.SSLContext | None:
         """The TLS context for every connection of this site."""
 
+    @property
+    def renewable(self) -> bool:
+        """Whether a refused sign-in may work when tried afresh."""
+
     async def upgrade(self, path: str) -> Upgrade:
         """The address and headers for one web socket; `path` begins with `/app/`."""
 
@@ -65,6 +69,8 @@ def qlik_user(directory: str, user: str) -> str:
 class ByCertificate:
     """Client certificate and X-Qlik-User, straight to engine and repository."""
 
+    renewable = False
+
     def __init__(self, site: QlikSite, auth: CertificateAuth) -> None:
         self._site = site
         self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
@@ -87,6 +93,8 @@ class ByCertificate:
 
 class ByBearer:
     """An API key of Qlik Cloud."""
+
+    renewable = False
 
     def __init__(self, site: QlikSite, auth: ApiKeyAuth) -> None:
         self._site, self._key = site, auth.key
@@ -112,6 +120,8 @@ class ByOAuth:
 
     One token serves HTTP and web socket.
     """
+
+    renewable = True
 
     def __init__(self, site: QlikSite, auth: OAuthM2MAuth, *, now: Callable[[], float]) -> None:
         self._site, self._auth, self._now = site, auth, now
@@ -176,6 +186,8 @@ class ByJwt:
     The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query (research
     1.2).
     """
+
+    renewable = True
 
     def __init__(self, site: QlikSite, auth: JwtAuth, *, now: Callable[[], float]) -> None:
         self._site, self._auth, self._now = site, auth, now
@@ -243,6 +255,8 @@ class ByTicket:
 
     A ticket is good for one use.
     """
+
+    renewable = True
 
     def __init__(self, site: QlikSite, auth: TicketAuth) -> None:
         self._site, self._auth = site, auth

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qlik import Column, QlikNumberFormat
 from qlik.formats import cell, column, from_serial, number, number_format, parse_time, to_serial, value
 
-NO_NUMBERS = ["NaN", "Infinity", "+Infinity", "-Infinity", None, True, "12", [], float("nan")]
+NO_NUMBERS: list[object] = ["NaN", "Infinity", "+Infinity", "-Infinity", None, True, "12", [], float("nan")]
 
 
 @pytest.mark.parametrize("raw", NO_NUMBERS)

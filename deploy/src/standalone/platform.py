@@ -38,8 +38,9 @@ class Ports:
 class Platform:
     """Servers and services under one data folder; `start` returns when everything is ready.
 
-    `generators` is the number of generator processes; `variables` are added to every service's environment;
-    `restart` says whether services that die are started again, as an orchestrator would.
+    `generators` is the number of generator processes; `apps` is what the simulator serves; `variables` are
+    added to every service's environment; `restart` says whether services that die are started again, as an
+    orchestrator would.
     """
 
     data: Path
@@ -47,6 +48,7 @@ class Platform:
     ports: Ports = Ports()
     generators: int = 1
     buckets: Sequence[str] = ()
+    apps: Sequence[str] = ("flights",)
     variables: Mapping[str, str] = field(default_factory=dict)
     restart: Restart = "never"
     echo: Echo | None = None
@@ -69,7 +71,7 @@ class Platform:
         self.objects = SeaweedFS(self.data / "s3", buckets=(INTERNAL_BUCKET, *self.buckets))
         self.inbox = MailInbox(self.data / "inbox", port=self.ports.smtp, http_port=self.ports.inbox)
         self.collector = Collector(self.data / "collector", port=self.ports.collector)
-        self.qlik = Simulator(self.data / "qlik")
+        self.qlik = Simulator(self.data / "qlik", apps=self.apps)
         self.admin_password = secrets.token_urlsafe(12)
         self.console_port = self.ports.console or free_port()
         environment = self.environment()

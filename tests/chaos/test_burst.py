@@ -1,0 +1,183 @@
+"""A burst of 500 units while everything dies in turn: all settles, nothing that was accepted is sent twice."""
+
+import asyncio
+import functools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from support.platforms import ARCHIVE, Stage, staged
+from support.servers import unique
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+UNITS = 500
+SERVICES = ("scheduler", "qlik-listener", "generator-1", "distributor", "notifier", "config-api")
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A platform for this module alone, whose services are started again when they die."""
+    async with staged(
+        tmp_path_factory.mktemp("chaos"),
+        customers=UNITS,
+        variables={
+            # What was in the hands of a process that was killed is taken up this soon.
+            "BROADSHEET_GENERATOR_LEASE_S": "10",
+            "BROADSHEET_DELIVERY_LEASE_S": "10",
+            "BROADSHEET_SMTP_DATA_TIMEOUT_S": "5",
+            "BROADSHEET_SMTP_COMMAND_TIMEOUT_S": "2",
+            "BROADSHEET_DELIVERY_RETRY_DELAYS_S": "[1, 2, 4]",
+        },
+    ) as opened:
+        yield opened
+
+
+async def burst(stage: Stage) -> str:
+    """Ask for 500 files, a mail, a stored file and a Hub file for each; return the execution."""
+    tag = unique("burst")
+    await asyncio.gather(
+        *(
+            stage.create(
+                "recipients",
+                id=f"{tag}-{name}",
+                name=name,
+                email=f"{name.lower()}@{tag}.example.com",
+                attributes={"customer": name},
+            )
+            for name in stage.totals
+        )
+    )
+    await stage.create("groups", id=tag, name=tag, members=[f"{tag}-{name}" for name in stage.totals])
+    await stage.create(
+        "tasks",
+        id=tag,
+        name="Burst",
+        reports=[
+            {
+                "id": "letter",
+                "report_id": "per-customer",
+                "format": "html",
+                "storage": [{"storage_id": "customers-archive", "path": tag}],
+                "hub": {"publish": True},
+            }
+        ],
+        recipients=[{"group_id": tag, "scope": "own", "scope_attribute": "customer"}],
+        notification={"on_success": True, "on_warning": True, "on_error": True, "to": [f"owner@{tag}.com"]},
+        deadline=780,
+    )
+    asked = await stage.rest.call("POST", f"/api/v1/tasks/{tag}/runs")
+    return str(asked["execution_id"])
+
+
+async def violence(stage: Stage, pick: random.Random) -> list[str]:
+    """Kill each service at a random moment, restart the broker, stop MongoDB 10 s and SMTP 30 s."""
+    done: list[str] = []
+    servers, services = stage.platform.servers, stage.platform.services
+
+    async def kill(name: str) -> None:
+        process = stage.platform.processes[name]
+        if process.pid is not None:
+            await process.kill()
+        await services.wait_ready(name, 120)
+
+    async def restart_broker() -> None:
+        await servers.kill("kafka")
+        await servers.start_one("kafka")
+
+    async def stop_mongo() -> None:
+        await servers.stop_one("mongo")
+        await asyncio.sleep(10)
+        await servers.start_one("mongo")
+
+    async def refuse_mail() -> None:
+        async with httpx.AsyncClient() as http:
+            reply = await http.post(f"{stage.inbox.url}/api/faults", json={"kind": "refuse", "seconds": 30})
+        reply.raise_for_status()
+
+    blows: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        (f"kill -9 {name}", functools.partial(kill, name)) for name in SERVICES
+    ]
+    pick.shuffle(blows)
+    if stage.choice.server.capabilities.durable:
+        blows.insert(2, ("kill -9 and restart the broker", restart_broker))
+    else:
+        done.append("the broker was not restarted: this one keeps nothing on disk")
+    blows.insert(4, ("stop MongoDB for 10 s", stop_mongo))
+    blows.insert(1, ("stop SMTP for 30 s", refuse_mail))
+    for name, blow in blows:
+        await asyncio.sleep(pick.uniform(0.5, 4))
+        print(f"chaos: {name}", flush=True)
+        await blow()
+        done.append(name)
+    return done
+
+
+async def test_whatever_dies_every_unit_and_delivery_settles_and_nothing_is_sent_twice(stage: Stage) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"chaos: seed {seed}, broker {stage.choice}", flush=True)
+    execution_id = await burst(stage)
+
+    done = await violence(stage, random.Random(seed))
+    execution = await stage.finished(execution_id, seconds=800)
+
+    await check_invariants(stage, execution_id, execution)
+    print(f"chaos: {len(done)} blows, {execution['deliveries']}", flush=True)
+
+
+async def check_invariants(stage: Stage, execution_id: str, execution: dict[str, Any]) -> None:
+    records = await stage.audit(execution=execution_id)
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_type.setdefault(record["type"].removeprefix("io.broadsheet.").removesuffix(".v1"), []).append(
+            record["data"]
+        )
+    assert 1 == len(by_type["execution-planned"])
+    assert 1 == len(by_type["task-completed"])
+    planned = by_type["execution-planned"][0]
+
+    units = Counter(
+        each["unit_id"]
+        for kind in ("report-generated", "report-skipped", "report-failed")
+        for each in by_type.get(kind, [])
+    )
+    assert UNITS == planned["unit_count"] == len(units)
+    assert {1} == set(units.values()), "a unit settles once"
+    assert UNITS == len(by_type["report-generated"]), by_type.get("report-failed", [])[:3]
+
+    deliveries = {
+        each["delivery_id"]: (kind, each)
+        for kind in ("delivery-succeeded", "delivery-failed", "delivery-unknown", "delivery-skipped")
+        for each in by_type.get(kind, [])
+    }
+    settled = sum(len(rows) for kind, rows in by_type.items() if kind.startswith("delivery-"))
+    assert planned["delivery_count"] == len(deliveries) == settled, "a delivery settles once"
+    assert [] == by_type.get("delivery-failed", []), "the outages were shorter than the deadline"
+
+    mails = await stage.inbox.messages()
+    copies = Counter(each["message_id"] for each in mails)
+    assert {1} == set(copies.values()), "nothing that was accepted is sent again"
+    accepted = {each["message_id"] for each in mails}
+    for kind, each in deliveries.values():
+        if each["channel"] == "email" and kind == "delivery-succeeded":
+            assert each["message_id"] in accepted, "what counts as delivered was accepted"
+    assert 1 == len(
+        {each["data"]["execution_id"] for each in records if each["type"].endswith("completed.v1")}
+    )
+    assert await archived(stage) == UNITS
+    verdict = await stage.rest.call("GET", "/api/v1/audit/verify")
+    assert verdict["intact"], verdict
+    assert execution["units"]["generated"] == UNITS
+
+
+async def archived(stage: Stage) -> int:
+    """Return how many files lie in the storage space."""
+
+    def count() -> int:
+        pages = stage.platform.objects.client().get_paginator("list_objects_v2")
+        return sum(len(page.get("Contents", [])) for page in pages.paginate(Bucket=ARCHIVE))
+
+    return await asyncio.to_thread(count)

@@ -1,0 +1,13 @@
+"""One platform for all tests of the whole road; each uses tasks of its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.platforms import Stage, staged
+
+
+@pytest.fixture(scope="session")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(tmp_path_factory.mktemp("stage")) as opened:
+        yield opened

@@ -1,4 +1,4 @@
-"""The logs of several children in one terminal: each line with the name of its child, in a colour of its own."""
+"""The logs of several children in one terminal, each line with the name of its child, in its colour."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Runs servers and programs together: in the order of their needs, watched, and stopped in the reverse order."""
+"""Runs servers and programs together: started in the order of their needs, watched, stopped in reverse."""
 
 import asyncio
 import contextlib
@@ -201,7 +201,7 @@ class Supervisor:
         server = self[name]
         try:
             async with asyncio.timeout(timeout_s):
-                while not (name in self._wanted and server.alive):
+                while not (name in self._wanted and server.alive):  # noqa: ASYNC110 - processes set no event
                     await asyncio.sleep(_WATCH_S / 4)
         except TimeoutError as error:
             raise StandaloneError(
@@ -290,7 +290,7 @@ class Supervisor:
             owner = os.pread(lock, 20, 0).decode() or "unknown"
             os.close(lock)
             raise StandaloneError(
-                f"{self._folder} is in use by another supervisor (pid {owner}): stop it, or choose another folder"
+                f"{self._folder} is in use by another supervisor (pid {owner}): stop it or take another"
             ) from error
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -298,7 +298,7 @@ class Supervisor:
 
 
 def start_order(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Names in levels: each level needs only names of earlier ones. Raises `StandaloneError` when there is no order."""
+    """Names in levels, each needing only earlier ones. Raises `StandaloneError` when there is no order."""
     for name, wanted in needs.items():
         for each in wanted:
             if each not in needs:

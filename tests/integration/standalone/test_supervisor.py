@@ -1,12 +1,13 @@
 """The supervisor with real processes."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from standalone.errors import StandaloneError, StartFailed
 from standalone.ports import free_port
 from standalone.supervisor import ChildSpec, Supervisor
-from standalone.sweep import MARK, leftovers
+from standalone.sweep import MARK, leftovers, sweep
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +53,7 @@ async def test_children_start_when_their_needs_are_ready_and_stop_in_reverse(tmp
         "stopping last",
         "stopping web",
     ]
-    assert not supervisor["last"].alive
+    assert supervisor["last"].returncode is not None
     assert (tmp_path / "last" / "server.log").read_text() == "up\n"
 
 
@@ -121,49 +122,52 @@ SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
 from standalone.supervisor import ChildSpec, Supervisor
-worker = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'],
-start_new_session=True).wait()" children = [ChildSpec("child", [sys.executable, "-c", worker])]
+sleep = "[sys.executable, '-c', 'import time; time.sleep(300)']"
+worker = f"import subprocess, sys; subprocess.Popen({sleep}, start_new_session=True).wait()"
+children = [ChildSpec("child", [sys.executable, "-c", worker])]
 asyncio.run(Supervisor(Path(sys.argv[1]), children, echo=lambda line: print(line, flush=True)).run())
 print("stopped cleanly", flush=True)
 """
 
 
+@contextlib.asynccontextmanager
+async def supervisor_process(tmp_path: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A supervisor as a process of its own, its child ready, and the file with what it says."""
+    output = tmp_path / "output"
+    environment = {name: value for name, value in os.environ.items() if name != MARK}
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path / "run")]
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)  # noqa: ASYNC220 - quick
+    with process:
+        try:
+            await until(lambda: "child is ready" in output.read_text())
+            yield process, output
+        finally:
+            process.kill()
+            sweep(tmp_path / "run")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_stops_everything_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    process, output = await supervisor_process(tmp_path)
-    process.send_signal(number)
-    await until(lambda: process.poll() is not None)
-    assert process.returncode == 0
-    assert "stopping child\nstopped cleanly" in output.read_text()
-    await until(lambda: leftovers(tmp_path / "run") == [])
+    async with supervisor_process(tmp_path) as (process, output):
+        await until(lambda: len(leftovers(tmp_path / "run")) == 2)
+        process.send_signal(number)
+        await until(lambda: process.poll() is not None)
+        assert process.returncode == 0
+        assert "stopping child\nstopped cleanly" in output.read_text()
+        await until(lambda: leftovers(tmp_path / "run") == [])
 
 
 async def test_children_die_with_a_killed_supervisor_and_their_children_at_the_next_start(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    process, _ = await supervisor_process(tmp_path)
-    await until(lambda: len(leftovers(folder)) == 2)
-    process.kill()
-    process.wait()
-    await until(lambda: len(leftovers(folder)) == 1)
-    (orphan,) = leftovers(folder)
-    said: list[str] = []
-    async with Supervisor(folder, [ChildSpec("child", SLEEP)], echo=said.append):
-        assert "ended 1 processes that an earlier run left behind" in said
-        await until(lambda: orphan not in leftovers(folder))
-
-
-async def supervisor_process(tmp_path: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    """A supervisor as a process of its own, its child ready."""
-    output = tmp_path / "output"
-    environment = {name: value for name, value in os.environ.items() if name != MARK}
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, str(tmp_path / "run")],
-            stdout=file,
-            stderr=file,
-            env=environment,
-        )
-    await until(lambda: "child is ready" in output.read_text())
-    return process, output
+    async with supervisor_process(tmp_path) as (process, _):
+        await until(lambda: len(leftovers(folder)) == 2)
+        process.kill()
+        await until(lambda: len(leftovers(folder)) == 1)
+        (orphan,) = leftovers(folder)
+        said: list[str] = []
+        async with Supervisor(folder, [ChildSpec("child", SLEEP)], echo=said.append):
+            assert "ended 1 processes that an earlier run left behind" in said
+            await until(lambda: orphan not in leftovers(folder))

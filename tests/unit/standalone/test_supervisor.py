@@ -18,7 +18,7 @@ def test_a_need_that_is_no_child_is_named() -> None:
 
 
 def test_a_circle_is_named() -> None:
-    with pytest.raises(StandaloneError, match="in a circle: .*a.*b|in a circle: .*b.*a"):
+    with pytest.raises(StandaloneError, match=r"in a circle: .*a.*b|in a circle: .*b.*a"):
         start_order({"a": ("b",), "b": ("a",)})
 
 

@@ -200,7 +200,7 @@ async def scene(
                 await service._stack.aclose()
 
 
-async def test_each_airline_gets_its_own_workbookand_pdf(scene: Scene) -> None:
+async def test_each_airline_gets_its_own_workbook_and_pdf(scene: Scene) -> None:
     task = await scene.task(
         reports=(
             entry("excel", "carrier-punctuality-excel"),

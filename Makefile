@@ -70,4 +70,4 @@ chaos: setup system ## run the long fault suites, too
 
 .PHONY: bench
 bench: setup system ## measure; prints ratios of one run
-	python tests/bench/run.py $(BENCH_ARGS)
+	PYTHONPATH=tests python tests/bench/pipeline.py $(BENCH_ARGS)

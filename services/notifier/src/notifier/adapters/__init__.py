@@ -1,1 +1,1 @@
-"""."""
+"""The ports, on MongoDB and the object store."""

@@ -1,0 +1,178 @@
+"""When an execution is over, and how it went (docs/architecture/outcome.md has the table)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.base import Reason
+from contracts.events import DeliveryCounts, Disposition, Outcome, UnitCounts
+from notifier.domain.model import Execution, Item, ItemKind, Planned, Status
+
+# Reasons are for a mail and a status page; the log has every single one.
+MAX_REASONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something is still to come, and there is time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The execution is over."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    units: UnitCounts
+    deliveries: DeliveryCounts
+    overdue: bool = False
+
+
+def decide(
+    execution: Execution, items: Sequence[Item], now: datetime, *, grace: timedelta
+) -> Wait | Complete:
+    """Return whether the execution is over at `now`, and how it went.
+
+    `grace` is what is granted after the deadline to those who finish in the last moment.
+    """
+    units = unit_counts(execution.planned, items)
+    deliveries = delivery_counts(execution.planned, items)
+    missing = _missing(units, deliveries)
+    planned = execution.planned
+    if planned is not None and (planned.disposition is not Disposition.PLANNED or not any(missing)):
+        outcome, reasons = _settled(planned, items, units, deliveries)
+        return Complete(outcome, _bounded(reasons), units, deliveries)
+    if now < execution.deadline_at + grace:
+        return Wait()
+    reasons = [_overdue(execution, missing), *_faults(items)]
+    return Complete(Outcome.ERROR, _bounded(reasons), units, deliveries, overdue=True)
+
+
+def _settled(
+    planned: Planned, items: Sequence[Item], units: UnitCounts, deliveries: DeliveryCounts
+) -> tuple[Outcome, list[Reason]]:
+    """Apply the table to an execution of which everything has settled."""
+    if planned.disposition is Disposition.SKIPPED:
+        return Outcome.SKIPPED, [planned.reason] if planned.reason else []
+    if planned.disposition is Disposition.FAILED:
+        return Outcome.ERROR, [planned.reason or _PLANNING_FAILED, *planned.problems]
+    faults = [*_faults(items), *planned.problems]
+    if units.failed or deliveries.failed or deliveries.unknown:
+        return (Outcome.WARNING if _something_arrived(units, deliveries) else Outcome.ERROR), faults
+    hints = list(_emptiness(units, deliveries))
+    warnings = [*faults, *(each for item in items for each in item.warnings)]
+    if hints or warnings:
+        return Outcome.WARNING, [*hints, *warnings]
+    return Outcome.SUCCESS, [_units_skipped(units)] if units.skipped else []
+
+
+def _something_arrived(units: UnitCounts, deliveries: DeliveryCounts) -> bool:
+    return deliveries.succeeded > 0 or (deliveries.planned == 0 and units.generated > 0)
+
+
+def _emptiness(units: UnitCounts, deliveries: DeliveryCounts) -> Iterator[Reason]:
+    if units.planned == 0:
+        yield Reason(
+            code="nothing-planned",
+            message="There was nothing to make: no report, no recipient, or no value to iterate over.",
+            remedy="Check the reports, recipients and filters of the task.",
+        )
+    elif units.generated == 0:
+        yield Reason(
+            code="nothing-generated",
+            message=f"No report was generated: the conditions of all {units.planned} files were not met.",
+            remedy="Nothing, if that is what the conditions are for; otherwise check them.",
+        )
+    elif deliveries.planned and not deliveries.succeeded:
+        yield Reason(
+            code="nothing-delivered",
+            message="Reports were generated, but no delivery had a file to deliver.",
+            remedy="Check the conditions of the reports and who gets which.",
+        )
+
+
+def _faults(items: Sequence[Item]) -> list[Reason]:
+    """Return why units and deliveries did not succeed, each reason once with the number of cases."""
+    found: dict[tuple[str, str], tuple[Reason, int]] = {}
+    for item in items:
+        if item.status in (Status.FAILED, Status.UNKNOWN):
+            reason = item.reason or Reason(code="no-reason", message=f"{item.title} did not succeed.")
+            number = found.get((reason.code, reason.message), (reason, 0))[1]
+            found[reason.code, reason.message] = (reason, number + 1)
+    return [
+        reason if number == 1 else reason.model_copy(update={"message": f"{number} times: {reason.message}"})
+        for reason, number in found.values()
+    ]
+
+
+def _units_skipped(units: UnitCounts) -> Reason:
+    return Reason(
+        code="units-skipped",
+        message=f"{units.skipped} of {units.planned} files were not made: their conditions were not met.",
+    )
+
+
+def _overdue(execution: Execution, missing: tuple[int, int]) -> Reason:
+    remedy = "Check that all services run, then run the task again; raise its deadline if it needs more time."
+    if execution.planned is None:
+        return Reason(
+            code="deadline-passed",
+            message="The execution was not planned before its deadline.",
+            remedy=remedy,
+        )
+    return Reason(
+        code="deadline-passed",
+        message=f"At the deadline {missing[0]} files and {missing[1]} deliveries had not settled.",
+        remedy=remedy,
+    )
+
+
+def _bounded(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    if len(reasons) <= MAX_REASONS:
+        return tuple(reasons)
+    more = Reason(
+        code="more-reasons", message=f"and {len(reasons) - MAX_REASONS + 1} more; the task log has them all"
+    )
+    return (*reasons[: MAX_REASONS - 1], more)
+
+
+def unit_counts(planned: Planned | None, items: Sequence[Item]) -> UnitCounts:
+    """Return units by how they settled."""
+    number = _tally(items, ItemKind.UNIT)
+    return UnitCounts(
+        planned=planned.unit_count if planned else 0,
+        generated=number.get(Status.GENERATED, 0),
+        skipped=number.get(Status.SKIPPED, 0),
+        failed=number.get(Status.FAILED, 0),
+    )
+
+
+def delivery_counts(planned: Planned | None, items: Sequence[Item]) -> DeliveryCounts:
+    """Return deliveries by how they settled."""
+    number = _tally(items, ItemKind.DELIVERY)
+    return DeliveryCounts(
+        planned=planned.delivery_count if planned else 0,
+        succeeded=number.get(Status.SUCCEEDED, 0),
+        failed=number.get(Status.FAILED, 0),
+        unknown=number.get(Status.UNKNOWN, 0),
+        skipped=number.get(Status.SKIPPED, 0),
+    )
+
+
+def _tally(items: Sequence[Item], kind: ItemKind) -> dict[Status, int]:
+    number: dict[Status, int] = {}
+    for item in items:
+        if item.kind is kind:
+            number[item.status] = number.get(item.status, 0) + 1
+    return number
+
+
+def _missing(units: UnitCounts, deliveries: DeliveryCounts) -> tuple[int, int]:
+    settled = deliveries.succeeded + deliveries.failed + deliveries.unknown + deliveries.skipped
+    return (
+        max(units.planned - units.generated - units.skipped - units.failed, 0),
+        max(deliveries.planned - settled, 0),
+    )
+
+
+_PLANNING_FAILED = Reason(code="planning-failed", message="The execution could not be planned.")

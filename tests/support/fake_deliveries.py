@@ -48,7 +48,7 @@ class FakeDeliveries:
         pace: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self.kept: dict[str, Kept] = {}
-        self.units: dict[str, SettledUnit] = {}
+        self.units: dict[tuple[str, str], SettledUnit] = {}
         self.broken = 0
         self._clock = clock
         self._lease_for = lease_for
@@ -66,7 +66,7 @@ class FakeDeliveries:
 
     async def record(self, unit: SettledUnit) -> None:
         await self._pace()
-        self.units.setdefault(unit.id, unit)
+        self.units.setdefault((unit.execution_id, unit.id), unit)
 
     async def outcomes(
         self, execution_id: str, units: Collection[str] | None = None

@@ -71,13 +71,19 @@ class Inbox:
         (await self.web.post("/api/faults", json=about)).raise_for_status()
 
 
+@pytest.fixture(scope="module")
+async def own_inbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MailInbox]:
+    """A mail server for this module alone: its faults are nobody else's business."""
+    async with running(MailInbox(tmp_path_factory.mktemp("inbox"))) as server:
+        yield server
+
+
 @pytest.fixture
-async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
-    async with (
-        running(MailInbox(tmp_path / "inbox")) as server,
-        httpx.AsyncClient(base_url=server.api_url) as web,
-    ):
-        yield Inbox(server, web)
+async def inbox(own_inbox: MailInbox) -> AsyncIterator[Inbox]:
+    async with httpx.AsyncClient(base_url=own_inbox.api_url) as web:
+        await web.delete("/api/messages")
+        yield Inbox(own_inbox, web)
+        await web.delete("/api/faults")
 
 
 @pytest.fixture

@@ -83,6 +83,14 @@ async def test_the_first_outcome_stays_and_is_read_back_whole(rows: Rows) -> Non
     assert set(await rows.outcomes(make.EXECUTION)) == {"a", "b"}
 
 
+async def test_outcomes_of_executions_do_not_mix(rows: Rows) -> None:
+    other = "00000000-0000-5000-8000-000000000001"
+    await rows.record(settled_unit(make.generated("a", execution=other)))
+    await rows.record(settled_unit(make.failed("a")))
+    assert (await rows.outcomes(make.EXECUTION))["a"].kind == "failed"
+    assert (await rows.outcomes(other, ["a"]))["a"].kind == "generated"
+
+
 async def test_a_row_is_complete_when_its_last_unit_is_struck_off(rows: Rows, clock: FakeClock) -> None:
     (row, _) = await planned(rows, clock, make.mail_delivery("a", "b"), make.hub_delivery("c"))
     await rows.strike(make.EXECUTION, ["a"])

@@ -148,7 +148,7 @@ async def test_the_first_outcome_of_a_unit_stays() -> None:
     rows = rows_with()
     await message(rows, make.plan(), make.generated("a"))()
     await message(rows, make.plan(), make.failed("a"))()
-    assert rows.units["a"].kind == "generated"
+    assert rows.units[make.EXECUTION, "a"].kind == "generated"
 
 
 async def test_units_of_another_execution_move_nothing() -> None:
@@ -158,6 +158,19 @@ async def test_units_of_another_execution_move_nothing() -> None:
     other = "00000000-0000-5000-8000-000000000001"
     await message(rows, plan, make.generated("a", execution=other))()
     assert set(rows.states().values()) == {"waiting"}
+
+
+async def test_an_outcome_that_is_missing_holds_up_its_own_row_only() -> None:
+    plan = make.plan(make.mail_delivery("a"), make.hub_delivery("b"))
+    rows = rows_with()
+    for event in (None, make.generated("b")):
+        await message(rows, plan, event)()
+    # Nothing does this; if something ever did, the others must go on and the row end at its deadline.
+    rows.kept[plan.deliveries[0].id].pending.clear()
+    hub = rows.kept[plan.deliveries[1].id]
+    hub.state = State.WAITING
+    await advance(None, rows=rows, clock=FakeClock())
+    assert rows.states() == {plan.deliveries[0].id: "waiting", plan.deliveries[1].id: "ready"}
 
 
 async def test_an_execution_without_a_plan_makes_no_rows() -> None:

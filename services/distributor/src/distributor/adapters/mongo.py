@@ -1,7 +1,8 @@
 """The delivery ledger in MongoDB.
 
 `distributor_deliveries` holds a row per delivery, in the shape of `runtime.ledger` with the row itself under
-`row` and what is searched or shown beside it. `distributor_units` holds the outcomes of units by unit id.
+`row` and what is searched or shown beside it. `distributor_units` holds the outcomes of units, by execution
+and unit id.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -78,7 +79,11 @@ class Deliveries:
         """Keep the outcome of a unit; the first one stays."""
         with store_errors():
             document = unit.model_dump(mode="json", exclude={"id"})
-            await self._units.update_one({"_id": unit.id}, {"$setOnInsert": document}, upsert=True)
+            await self._units.update_one(
+                {"_id": _unit_key(unit.execution_id, unit.id)},
+                {"$setOnInsert": {"unit_id": unit.id, **document}},
+                upsert=True,
+            )
 
     async def outcomes(
         self, execution_id: str, units: Collection[str] | None = None
@@ -86,10 +91,10 @@ class Deliveries:
         """Return the outcomes known, of all units of an execution or of some."""
         which: dict[str, Any] = {"execution_id": execution_id}
         if units is not None:
-            which["_id"] = {"$in": list(units)}
+            which["_id"] = {"$in": [_unit_key(execution_id, unit) for unit in units]}
         with store_errors():
             return {
-                found["_id"]: SettledUnit.model_validate({**found, "id": found["_id"]})
+                found["unit_id"]: SettledUnit.model_validate({**found, "id": found["unit_id"]})
                 async for found in self._units.find(which)
             }
 
@@ -229,6 +234,11 @@ def _unattended(now: datetime) -> dict[str, Any]:
             {"state": State.CLAIMED.value, "lease_until": {"$lte": now}},
         ]
     }
+
+
+def _unit_key(execution_id: str, unit_id: str) -> str:
+    # Unit ids are derived from the execution's; a message that says otherwise reaches into no other one.
+    return f"{execution_id}:{unit_id}"
 
 
 def _document(row: Row) -> Document:

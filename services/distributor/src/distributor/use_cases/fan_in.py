@@ -8,11 +8,15 @@ message's redelivery, which repeats all of them.
 from collections.abc import Callable
 from datetime import timedelta
 
+import structlog
+
 from contracts.events import Disposition, ExecutionPlanned, UnitEvent
 from distributor.domain.results import Settle, skipped
 from distributor.domain.rows import Deliver, Row, Skip, State, judge, rows_of, settled_unit
 from distributor.ports import Plans, WaitingRows
 from runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
 
 Wake = Callable[[], None]
 """Tells the pools that rows are ready; they would find them by themselves a little later."""
@@ -57,6 +61,10 @@ async def advance(execution_id: str | None, *, rows: WaitingRows, clock: Clock, 
     ready = 0
     async for row in rows.complete(execution_id):
         outcomes = await rows.outcomes(row.execution_id, row.planned.units)
+        if not outcomes.keys() >= set(row.planned.units):
+            # Struck off without an outcome: nothing writes that, and one such row may not hold up the others.
+            log.error("outcomes are missing", delivery_id=row.id, execution_id=row.execution_id)
+            continue
         match judge(row, outcomes):
             case Deliver():
                 ready += await rows.make_ready(row.id, clock.now())

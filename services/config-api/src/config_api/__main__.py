@@ -21,6 +21,7 @@ from config_api.reference import markdown
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.identity import COMMAND
 from runtime.errors import Permanent, Transient
+from runtime.logs import configure_logging
 from runtime.objects import open_objects
 from runtime.service import Service
 from runtime.store import open_store
@@ -88,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 async def _command(settings: ConfigApiSettings, options: argparse.Namespace) -> int:
+    # To standard error, so that standard output holds the answer and nothing else.
+    configure_logging(NAME, level="warning", json=settings.log_format == "json")
     async with _parts(settings) as parts:
         match options.command:
             case "create-admin":

@@ -172,7 +172,8 @@ def build(settings: ConfigApiSettings) -> Start:
                 relay.nudge()
 
         parts = assemble(settings, store, objects, nudge=nudge)
-        bus = Bus(settings, service=NAME, subscriptions=subscriptions(parts.recorder))
+        listening = subscriptions(parts.recorder, consumers=settings.audit_consumers)
+        bus = Bus(settings, service=NAME, subscriptions=listening)
         relays += [OutboxRelay(store.collection(name), bus) for name in (CHANGES, RUN_REQUESTS)]
         for relay, name in zip(relays, (CHANGES, RUN_REQUESTS), strict=True):
             await relay.ensure_indexes()

@@ -8,8 +8,8 @@ from runtime.bus import RawMessage, Subscription
 GROUP = "config-api-audit"
 
 
-def subscriptions(recorder: Recorder) -> list[Subscription]:
-    """Return one subscription for each topic of the catalogue."""
+def subscriptions(recorder: Recorder, *, consumers: int = 1) -> list[Subscription]:
+    """Return one subscription for each topic of the catalogue, with up to `consumers` side by side."""
 
     async def on_message(message: RawMessage) -> None:
         await recorder.record(
@@ -23,4 +23,13 @@ def subscriptions(recorder: Recorder) -> list[Subscription]:
             )
         )
 
-    return [Subscription(topic=spec.name, group=GROUP, raw_handler=on_message) for spec in topics()]
+    return [
+        Subscription(
+            topic=spec.name,
+            group=GROUP,
+            raw_handler=on_message,
+            # A consumer more than there are partitions would have nothing to do.
+            concurrency=min(consumers, spec.partitions),
+        )
+        for spec in topics()
+    ]

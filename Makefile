@@ -71,3 +71,7 @@ chaos: setup system ## run the long fault suites, too
 .PHONY: bench
 bench: setup system ## measure; prints ratios of one run
 	PYTHONPATH=tests python tests/bench/pipeline.py $(BENCH_ARGS)
+
+.PHONY: reference
+reference: setup ## write the reference of settings and topics from the code
+	python -m standalone.reference write

@@ -1,0 +1,122 @@
+"""Write the reference of settings and topics from the code: `python -m standalone.reference write|check`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from config_api.settings import ConfigApiSettings
+from contracts.catalog import topics
+from distributor.settings import DistributorSettings
+from generator.settings import GeneratorSettings
+from notifier.settings import NotifierSettings
+from runtime.mail import SmtpSettings
+from runtime.settings import RuntimeSettings
+from scheduler.settings import ListenerSettings, SchedulerSettings
+
+FOLDER = Path(__file__).parents[3] / "docs" / "reference"
+
+_GROUPS: tuple[tuple[str, type[RuntimeSettings], type[RuntimeSettings] | None], ...] = (
+    ("Every service", RuntimeSettings, None),
+    ("Services that send mail", SmtpSettings, RuntimeSettings),
+    ("scheduler", SchedulerSettings, RuntimeSettings),
+    ("Qlik listener", ListenerSettings, RuntimeSettings),
+    ("generator", GeneratorSettings, RuntimeSettings),
+    ("distributor", DistributorSettings, SmtpSettings),
+    ("notifier", NotifierSettings, SmtpSettings),
+    ("config-api", ConfigApiSettings, RuntimeSettings),
+)
+
+
+def settings_page() -> str:
+    """Return the reference of all settings as Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, read once at the start. Generated from the code (`make reference`). Durations",
+        "end in `_s` and are seconds, sizes end in `_bytes`. A value that is out of bounds ends the process",
+        "with a message that names the variable.",
+    ]
+    for title, cls, below in _GROUPS:
+        inherited = set(below.model_fields) if below else set()
+        fields = {name: field for name, field in cls.model_fields.items() if name not in inherited}
+        lines += ["", f"## {title}", "", "| variable | default | meaning |", "|---|---|---|"]
+        lines += [_row(name, field) for name, field in fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    bounds = ", ".join(text for item in field.metadata if (text := _bound(item)))
+    meaning = ". ".join(part for part in (field.description or "", bounds) if part)
+    return f"| `BROADSHEET_{name.upper()}` | {_default(field)} | {meaning} |"
+
+
+def _bound(item: Any) -> str:
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    return " ".join(f"{word} {getattr(item, key)}" for key, word in words.items() if hasattr(item, key))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "computed"
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None or field.default == ():
+        return "unset"
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    return f"`{value}`"
+
+
+def topics_page() -> str:
+    """Return the reference of all topics as Markdown."""
+    lines = [
+        "# Topics",
+        "",
+        "Generated from the catalogue in `shared/src/contracts/catalog/topics` (`make reference`). Created",
+        "by `python -m runtime.topics apply`; nothing creates topics by itself. Schemas lie beside the",
+        "catalogue, and [asyncapi.yaml](asyncapi.yaml) describes them for tools.",
+        "",
+        "| topic | owner | written by | read by | key | partitions | days | dead letters (days) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{spec.name}` | {spec.owner} | {', '.join(spec.producers)} | {', '.join(spec.consumers)} "
+        f"| {spec.key} | {spec.partitions} | {spec.retention_days} "
+        f"| `{spec.dead_letter_topic}` ({spec.dead_letter_retention_days}) |"
+        for spec in topics()
+    ]
+    lines += ["", "| event | topic |", "|---|---|"]
+    lines += [f"| `{name}` | `{spec.name}` |" for spec in topics() for name in spec.events]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page by its path."""
+    return {FOLDER / "settings.md": settings_page(), FOLDER / "topics.md": topics_page()}
+
+
+def stale() -> list[str]:
+    """Return the pages that are not as the code would write them."""
+    return [
+        path.name
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main() -> int:
+    """Write, or check and return 1 when a page is stale."""
+    if sys.argv[1:] == ["check"]:
+        for name in stale():
+            print(f"docs/reference/{name} is stale; run `make reference`", file=sys.stderr)
+        return 1 if stale() else 0
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

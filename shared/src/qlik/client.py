@@ -154,7 +154,7 @@ class QlikClient:
         return connection
 
     async def _patiently(self, path: str) -> EngineConnection:
-        """Connect, and again after a moment if the site is only away for a moment; a busy site is left alone."""
+        """Connect, and again if the site is only away for a moment; a busy site is left alone."""
 
         def again(error: Exception) -> bool:
             return isinstance(error, Transient) and not isinstance(error, SiteBusy)

@@ -21,6 +21,7 @@ from qlik import (
     SelectionNotProved,
     Sort,
     Transient,
+    paging,
 )
 from support.qlik_site import FLIGHTS, SimulatedSite
 
@@ -185,6 +186,44 @@ async def test_an_object_shows_only_what_the_filters_leave(simulated: SimulatedS
         after = await session.object_table("kpi-flights")
         assert before.rows[0][0].value == 336776
         assert after.rows[0][0].value == (await session.evaluate("Count(flight)")).number == 111279
+
+
+async def test_a_pivot_has_header_paths_and_the_same_sums_as_the_data(simulated: SimulatedSite) -> None:
+    async with simulated.client() as client, client.session(FLIGHTS) as session:
+        await session.select([Selection(field="origin", values=("LGA",))])
+        pivot = await session.object_pivot("pivot-origin")
+        flat = await session.object_table("pivot-origin")
+        total = (await session.evaluate("Count(flight)")).number
+    assert len(pivot.rows) == len(pivot.cells)
+    assert {path[0].text for path in pivot.rows if path[0].kind == "normal"} == {"LGA"}
+    assert [path[0].text for path in pivot.columns] == [str(month) for month in range(1, 13)]
+    leaves = [i for i, path in enumerate(pivot.rows) if all(h.kind == "normal" for h in path)]
+    assert sum(c.value or 0 for i in leaves for c in pivot.cells[i]) == total  # type: ignore[misc]
+    assert [c.name for c in flat.columns[:2]] == ["Origin", "Airline"]
+    assert len(flat.rows) == len(pivot.rows)
+
+
+async def test_a_pivot_read_in_many_pages_is_the_same_as_in_one(
+    simulated: SimulatedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with simulated.client() as client, client.session(FLIGHTS) as session:
+        whole = await session.object_pivot("pivot-origin")
+        monkeypatch.setattr(paging.bands, "__kwdefaults__", {"max_cells": 5})
+        pieces = await session.object_pivot("pivot-origin")
+    assert pieces == whole
+
+
+async def test_a_stacked_chart_gives_a_row_per_innermost_group(
+    simulated: SimulatedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with simulated.client() as client, client.session(FLIGHTS) as session:
+        table = await session.object_table("stack-airlines")
+        flat = await session.table(["name", "origin"], ["Count(flight)"])
+        monkeypatch.setattr(paging.bands, "__kwdefaults__", {"max_cells": 6})
+        pieces = await session.object_table("stack-airlines")
+    assert [c.name for c in table.columns] == ["Airline", "Origin", "Flights"]
+    assert sorted(map(str, table.values())) == sorted(map(str, flat.values()))
+    assert pieces.values() == table.values()
 
 
 async def test_a_container_names_its_children_and_an_unknown_object_is_named(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pypdf
 import python_calamine
 
 from standalone.demo.configuration import CARRIERS, MANAGERS, OWNER, SKIPPED_CARRIER, TASK_ID, address_of
@@ -128,8 +129,27 @@ async def _is_right(inbox: Inbox, mail: dict[str, Any], numbers: Expected) -> bo
     if excel is None or pdf is None:
         return False
     workbook = await inbox.attachment(mail, excel["index"])
-    return workbook_is_right(workbook, numbers) and (await inbox.attachment(mail, pdf["index"])).startswith(
-        b"%PDF-"
+    document = await inbox.attachment(mail, pdf["index"])
+    return workbook_is_right(workbook, numbers) and document_is_right(document, numbers)
+
+
+def document_is_right(data: bytes, numbers: Expected) -> bool:
+    """Return whether a PDF names this carrier, no other, and shows its numbers (independent reader)."""
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(data)).pages)
+    words = set(text.split())
+    others = [other.airline for other in expected().values() if other.carrier != numbers.carrier]
+    wanted = [
+        f"{numbers.flights:,}",
+        f"{numbers.cancelled:,}",
+        f"{numbers.on_time_share:.1%}",
+        *(f"{count:,}" for count in numbers.by_month.values()),
+        *(f"{count:,}" for count in numbers.destinations.values()),
+        *numbers.destinations,
+    ]
+    return (
+        numbers.airline in text
+        and not any(other in text for other in others)
+        and all(each in words for each in wanted)
     )
 
 

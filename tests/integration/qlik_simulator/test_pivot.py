@@ -66,7 +66,7 @@ async def test_several_measures_stand_in_a_pseudo_dimension(simulator: Running) 
             ("Count(flight)", "P"),
             ("Avg(distance)", "P"),
         ]
-        assert [point["qNum"] for point in page["qData"][0]][0] == 120835
+        assert page["qData"][0][0]["qNum"] == 120835
         order = {"qInterColumnSortOrder": [-1, 0], "qNoOfLeftDims": 2, "qAlwaysFullyExpanded": True}
         _, turned = await made(rpc, doc, ["origin"], ["Count(flight)", "Avg(distance)"], **order)
         page = turned["qPivotDataPages"][0]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from rendering import html, plain
+from rendering.docx import fill_docx
 from rendering.gate import gate
 from rendering.model import (
     CONTENT_TYPES,
@@ -13,6 +14,7 @@ from rendering.model import (
     TemplateError,
     TemplateKind,
 )
+from rendering.pptx import fill_pptx
 from rendering.xlsx.book import fill_xlsx
 
 Answer = tuple[bytes, list[str]]
@@ -63,6 +65,8 @@ def _table(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
 
 RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
     (TemplateKind.XLSX, OutputFormat.XLSX): fill_xlsx,
+    (TemplateKind.DOCX, OutputFormat.DOCX): fill_docx,
+    (TemplateKind.PPTX, OutputFormat.PPTX): fill_pptx,
     (TemplateKind.HTML, OutputFormat.HTML): _html,
     (TemplateKind.HTML, OutputFormat.PDF): _pdf,
     (TemplateKind.TABLE, OutputFormat.CSV): _csv,

@@ -6,6 +6,7 @@ Page numbers, repeated table heads, headers and footers are CSS of the template 
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -185,9 +186,9 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
             PLACE, f"a table of {rows} rows is too long for a PDF (at most {options.limits.html_table_rows})",
             "Filter it, or use an xlsx or csv report",
         )  # fmt: skip
-    weasyprint = _weasyprint()
-    warnings: list[str] = []
-    fetcher = _fetcher(weasyprint, warnings)
+    weasyprint = weasyprint_module()
+    refused: list[str] = []
+    fetcher = data_only(weasyprint, refused)
     size = options.page_size + (" landscape" if options.landscape else "")
     css = f"@page {{ size: {size}; margin: 18mm 15mm }} img {{ max-width: 100% }}"
     html = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=None)
@@ -197,13 +198,13 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     document.metadata.attachments = []
     document.metadata.title = document.metadata.title or data.meta.report or None
     identifier = hashlib.sha256(page.encode() + now.encode()).digest()[:16]
-    with _font_time(int(data.meta.now.timestamp())):
+    with font_time(int(data.meta.now.timestamp())):
         content: bytes = document.write_pdf(pdf_identifier=identifier)
-    return content, warnings
+    return content, refused
 
 
 @contextmanager
-def _font_time(seconds: int) -> Iterator[None]:
+def font_time(seconds: int) -> Iterator[None]:
     """Fonts in a PDF carry the time they were cut; this is the only way to tell the library which."""
     before = os.environ.get("SOURCE_DATE_EPOCH")
     os.environ["SOURCE_DATE_EPOCH"] = str(max(seconds, 0))
@@ -216,9 +217,13 @@ def _font_time(seconds: int) -> Iterator[None]:
             os.environ["SOURCE_DATE_EPOCH"] = before
 
 
-def _weasyprint() -> Any:
+def weasyprint_module() -> Any:
+    """The library, loaded when the first PDF is made; tells what to install if Pango is missing."""
     try:
-        import weasyprint  # noqa: PLC0415 - needs Pango, which only PDF reports need
+        with warnings.catch_warnings():
+            # Where HarfBuzz-Subset is missing fonts are cut by fontTools: slower, and the same to look at.
+            warnings.filterwarnings("ignore", "HarfBuzz-Subset", DeprecationWarning)
+            import weasyprint  # noqa: PLC0415 - needs Pango, which only PDF reports need
     except OSError as error:
         raise TemplateError(
             "PDF", f"the text layout library is missing on this machine ({str(error)[:80]})",
@@ -227,13 +232,13 @@ def _weasyprint() -> Any:
     return weasyprint
 
 
-def _fetcher(weasyprint: Any, warnings: list[str]) -> Any:
+def data_only(weasyprint: Any, refused: list[str]) -> Any:
     """A fetcher that knows data addresses only: no network, no files (rendering.md, 9)."""
 
     class DataOnly(weasyprint.urls.URLFetcher):  # type: ignore[misc]
         def fetch(self, url: str, headers: Any = None) -> Any:
             if not url.lower().startswith("data:"):
-                warnings.append(f"not fetched: {url[:100]} (reports take pictures and styles as data only)")
+                refused.append(f"not fetched: {url[:100]} (reports take pictures and styles as data only)")
                 raise ValueError("reports take pictures and styles as data only")
             return super().fetch(url, headers)
 

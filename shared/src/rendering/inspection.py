@@ -102,9 +102,10 @@ def _office(package: Package, found: _Found) -> None:
 
 def _texts(package: Package, found: _Found) -> Iterator[tuple[str, str]]:
     for name in package.names():
-        if not name.lower().endswith(".xml"):
+        content = package.read(name) if name.lower().endswith((".xml", ".xlsx")) else b""
+        if name.lower().endswith(".xlsx"):  # the data of a chart
+            yield from _texts(Package(content), found)
             continue
-        content = package.read(name)
         if b"{" not in content:
             continue
         try:

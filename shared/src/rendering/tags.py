@@ -27,6 +27,7 @@ FILTERS = frozenset(
 )  # fmt: skip
 FUNCTIONS = frozenset({"chart", "image", "range"})
 STATEMENTS = frozenset({"for", "endfor", "if", "elif", "else", "endif"})
+PAGES = frozenset({"sheet", "slide"})  # '{% slide for ... %}' repeats a whole slide
 KEYWORDS = frozenset(
     {
         "and",
@@ -275,6 +276,8 @@ def _path(tokens: list[Token], position: int, place: str) -> tuple[Path, int]:
 def statement(body: str, place: str) -> Statement:
     """Check one statement: what stands between ``{%`` and ``%}``."""
     word = body.split(None, 1)[0] if body.split() else ""
+    if word in PAGES and body.removeprefix(word).strip().startswith(("for ", "if ")):
+        return statement(body.removeprefix(word).strip(), place)
     _check(word in STATEMENTS, place, f"the statement {word!r} is not available",
            "Statements are: " + ", ".join(sorted(STATEMENTS)))  # fmt: skip
     if word in {"endfor", "endif", "else"}:

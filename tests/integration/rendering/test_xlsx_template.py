@@ -185,9 +185,7 @@ def test_everything_below_and_around_a_table_follows_it(count: int) -> None:
     grown = f"B5:B{last}" if rows > 1 else "B5"
     assert [str(v.sqref) for v in sheet.data_validations.dataValidation] == [grown.replace("B", "A")]
     xml = part(content, "xl/worksheets/sheet1.xml")
-    assert [r.get("sqref") for r in xml.iter() if etree.QName(r).localname == "conditionalFormatting"][
-        0
-    ] == grown
+    assert next(xml.iter("{*}conditionalFormatting")).get("sqref") == grown
     assert texts(xml, "sqref").count(grown) >= 1, "the twin of the data bar for Excel 2010"
     lines = [e for e in xml.iter() if etree.QName(e).localname == "sparkline"]
     assert len(lines) == rows

@@ -29,7 +29,7 @@ class Book:
 
     package: Package
     language: Language
-    data: RenderData
+    scope: Scope
     part: str
     root: Element
     strings: Strings
@@ -47,7 +47,13 @@ class Book:
 
 def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
     """Fill a workbook; returns its bytes and warnings."""
-    book = open_book(Package(template), data, options)
+    book = fill_book(template, Scope(data), options)
+    return book.package.save(), book.warnings
+
+
+def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
+    """Fill a workbook and keep what is known about it."""
+    book = open_book(Package(template), scope, options)
     for sheet in book.sheets:
         sheet.scan(book.strings)
         if sheet.tagged:
@@ -58,10 +64,10 @@ def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     for part in _drawn(book):
         _drawing(book, part)
     _finish(book)
-    return book.package.save(), book.warnings
+    return book
 
 
-def open_book(package: Package, data: RenderData, options: RenderOptions) -> Book:
+def open_book(package: Package, scope: Scope, options: RenderOptions) -> Book:
     """Read workbook, strings and the sheets that may have tags."""
     found = package.related("", "officeDocument")
     if not found:
@@ -73,7 +79,7 @@ def open_book(package: Package, data: RenderData, options: RenderOptions) -> Boo
             "template", "it is no Excel workbook", "Upload an xlsx file (xlsb and ods cannot be read)"
         )
     strings = Strings(package, part).load()
-    book = Book(package, Language(data, options), data, part, root, strings, Styles(package, part))
+    book = Book(package, Language(scope.data, options), scope, part, root, strings, Styles(package, part))
     targets = {r.id: r for r in package.rels(part)}
     for sheet in descendants(root, "sheet"):
         rel = targets.get(next((v for k, v in sheet.attrib.items() if k.endswith("}id")), ""))
@@ -82,7 +88,7 @@ def open_book(package: Package, data: RenderData, options: RenderOptions) -> Boo
         content = package.read(rel.target)
         if strings.tagged or b"{{" in content or b"{%" in content:
             xml = package.xml(rel.target)
-            book.sheets.append(Sheet(sheet.get("name", ""), rel.target, xml, Scope(data)))
+            book.sheets.append(Sheet(sheet.get("name", ""), rel.target, xml, scope))
     return book
 
 
@@ -208,7 +214,7 @@ def _drawing(book: Book, part: str) -> None:
     if not texts and not (chart and book.touched):
         return
     root = book.package.xml(part)
-    changed = fill_drawing_text(root, book.language, Scope(book.data), part) if texts else False
+    changed = fill_drawing_text(root, book.language, book.scope, part) if texts else False
     if chart:
         known = {s.name.lower(): s.known for s in book.touched}
         filled = {s.name.lower(): s.filled_rows() for s in book.touched}

@@ -2,7 +2,9 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+from lxml import etree
 
 from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import has_tags
@@ -10,6 +12,7 @@ from rendering.values import cell_text
 
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
+_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 MAX_TEXT = 32_767  # characters a cell may hold
 _DATE, _DATETIME = 14, 22  # built-in formats that follow the reader's language
 _FIRST_OWN = 164
@@ -42,8 +45,7 @@ class Strings:
     items: list[Element] = field(default_factory=list)
     tagged: dict[int, str] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)
-    new: list[str] = field(default_factory=list)
-    rich: list[Element] = field(default_factory=list)
+    new: list[Element] = field(default_factory=list)
 
     def load(self) -> "Strings":
         """Read the part, if there is one."""
@@ -66,60 +68,50 @@ class Strings:
         """The number of a text, added if it is new."""
         known = self.added.get(text)
         if known is None:
-            known = self.added[text] = len(self.items) + len(self.new) + len(self.rich)
-            element = self.root.makeelement(namespace(self.root) + "si") if self.root is not None else None
-            self.new.append(text) if element is None else self._append(element, text)
+            item = self._item()
+            inner = item.makeelement(namespace(item) + "t")
+            inner.text = cell_text(text)
+            if text != text.strip() or "\n" in text:
+                inner.set(_SPACE, "preserve")
+            item.append(inner)
+            known = self.added[text] = len(self.items) + len(self.new) - 1
         return known
 
-    def _append(self, element: Element, text: str) -> None:
-        inner = element.makeelement(namespace(element) + "t")
-        inner.text = cell_text(text)
-        if text != text.strip() or "\n" in text:
-            inner.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
-        element.append(inner)
-        self.rich.append(element)
-
-    def add_rich(self, item: Element, texts: list[str]) -> int:
+    def add_rich(self, source: Element, texts: list[str]) -> int:
         """Add a copy of an item whose runs have other texts."""
-        copy = deepcopy(item)
-        copy.tail = None
-        for run, text in zip(runs_of(copy), texts, strict=True):
+        item = self._item()
+        item.extend(deepcopy(source)[:])
+        for run, text in zip(runs_of(item), texts, strict=True):
             run.text = cell_text(text)
-            run.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
-        self.rich.append(copy)
-        return len(self.items) + len(self.new) + len(self.rich) - 1
+            run.set(_SPACE, "preserve")
+        return len(self.items) + len(self.new) - 1
+
+    def _item(self) -> Element:
+        if self.root is None:
+            space = namespace(self.package.xml(self.book))
+            self.root = etree.Element(space + "sst", nsmap=cast("dict[str, str]", {None: space[1:-1]}))
+        item = self.root.makeelement(namespace(self.root) + "si")
+        self.new.append(item)
+        return item
 
     def save(self) -> None:
-        """Write the part back if anything was added."""
-        if self.root is None and self.new:
-            self._create()
-        elif self.rich:
-            used = [e for index, e in enumerate(self.items) if index in self.tagged]
-            for item in used:  # what the tags said is nobody's business
-                for run in runs_of(item):
-                    run.text = ""
-            anchor = list(self.root).index(self.items[-1]) + 1 if self.items else 0
-            self.root[anchor:anchor] = self.rich
-            self.root.attrib.pop("count", None)
-            if "uniqueCount" in self.root.attrib:
-                self.root.set("uniqueCount", str(len(self.items) + len(self.rich)))
-            self.package.write(self.part, serialize(self.root))
-
-    def _create(self) -> None:
-        root = self.package.xml(self.book)
-        space = namespace(root)
-        sst = root.makeelement(space + "sst", nsmap={None: space[1:-1]})
-        for text in self.new:
-            item = sst.makeelement(space + "si")
-            inner = item.makeelement(space + "t")
-            inner.text = cell_text(text)
-            inner.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
-            item.append(inner)
-            sst.append(item)
-        name = self.package.free_name("xl/sharedStrings{}.xml")
-        self.package.write(name, serialize(sst))
-        self.package.declare(name, _TYPE + "sharedStrings+xml")
-        self.package.add_rel(self.book, _REL + "sharedStrings", name)
+        """Write the part back if anything was added; what the tags said does not stay behind."""
+        if not self.new:
+            return
+        for index in self.tagged:
+            for run in runs_of(self.items[index]):
+                run.text = ""
+        anchor = list(self.root).index(self.items[-1]) + 1 if self.items else 0
+        self.root[anchor:anchor] = self.new
+        self.root.attrib.pop("count", None)
+        if "uniqueCount" in self.root.attrib:
+            self.root.set("uniqueCount", str(len(self.items) + len(self.new)))
+        if not self.part:
+            folder = self.book.rpartition("/")[0]
+            self.part = self.package.free_name((folder + "/" if folder else "") + "sharedStrings{}.xml")
+            self.package.declare(self.part, _TYPE + "sharedStrings+xml")
+            self.package.add_rel(self.book, _REL + "sharedStrings", self.part)
+        self.package.write(self.part, serialize(self.root))
 
 
 @dataclass(slots=True)

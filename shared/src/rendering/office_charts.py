@@ -1,0 +1,41 @@
+"""Native charts of documents and presentations: their workbook is a template itself.
+
+The data sheet of such a chart is an embedded xlsx. It is filled like any workbook; the ranges of the chart
+follow it, and the values stored in the chart are those that were written.
+"""
+
+from rendering.gate import gate
+from rendering.language import Language, Scope
+from rendering.model import RenderOptions
+from rendering.opc import Package, local, serialize
+from rendering.xlsx.book import fill_book
+from rendering.xlsx.charts import fill_drawing_text, refresh_chart
+from rendering.xlsx.moves import outside
+
+
+def fill_charts(package: Package, scope: Scope, options: RenderOptions) -> None:
+    """Fill all charts of a package from the same data."""
+    for part in [n for n in package.names() if "/charts/" in n and n.endswith(".xml")]:
+        fill_chart(package, part, scope, options)
+
+
+def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions) -> None:
+    """Fill one chart part and the workbook embedded for it."""
+    root = package.xml(part)
+    if local(root) != "chartSpace":
+        return
+    changed = fill_drawing_text(root, Language(scope.data, options), scope, part)
+    for name in package.related(part, "package"):
+        content = package.read(name)
+        if not name.lower().endswith(".xlsx"):
+            continue
+        gate(content, options.limits)
+        book = fill_book(content, scope, options)
+        if not book.touched:
+            continue
+        package.write(name, book.package.save())
+        known = {s.name.lower(): s.known for s in book.touched}
+        filled = {s.name.lower(): s.filled_rows() for s in book.touched}
+        changed |= refresh_chart(root, outside(book.plans), known, filled)
+    if changed:
+        package.write(part, serialize(root))

@@ -106,6 +106,7 @@ async def _replica(environment: dict[str, str]) -> AsyncIterator[str]:
             await process.wait()
 
 
+@pytest.mark.timeout(400)
 async def test_changes_made_at_either_replica_are_in_one_intact_trail(environment: dict[str, str]) -> None:
     async with _replica(environment) as first, _replica(environment) as second:
         status, key = await _run(

@@ -20,7 +20,7 @@ class ConfigApiSettings(RuntimeSettings):
     max_request_bytes: Annotated[int, Field(ge=4096)] = 24 * 1024 * 1024
     template_check_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
     # One consumer records about 150 messages a second: each waits for the journals of a majority.
-    audit_consumers: Annotated[int, Field(ge=1, le=16, description="per topic, for the audit trail")] = 2
+    audit_consumers: Annotated[int, Field(ge=1, le=16, description="per topic, for the audit trail")] = 1
     projection_interval_s: Annotated[float, Field(gt=0)] = 0.25
     bootstrap_admin_email: str | None = Field(
         default=None, description="the first administrator, made at the start while there is no account"

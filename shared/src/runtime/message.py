@@ -20,6 +20,7 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
 _HEADER_NAME = re.compile(r"X-[A-Za-z0-9-]{1,60}|Auto-Submitted|Reply-To|List-Id")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _CONTENT_TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+)/([a-z0-9!#$&^_.+-]+)", re.IGNORECASE)
+_CHARSET = re.compile(r"charset=([A-Za-z0-9_-]{1,40})\b")
 _MAX_SUBJECT = 900
 
 
@@ -95,11 +96,13 @@ def _attach(message: EmailMessage, attachment: Attachment) -> None:
     main, sub = match.groups() if match else ("application", "octet-stream")
     if main.lower() in {"multipart", "message"}:
         main, sub = "application", "octet-stream"
+    charset = _CHARSET.search(attachment.content_type)
     message.add_attachment(
         attachment.data,
         maintype=main,
         subtype=sub,
         filename=_clean("file name", attachment.file_name),
+        params={"charset": charset[1]} if charset and main.lower() == "text" else {},
     )
 
 

@@ -71,6 +71,8 @@ def test_everything_comes_out_as_it_went_in() -> None:
     assert html.get_content().strip() == CONTENT.html
     files = {part.get_filename(): part.get_payload(decode=True) for part in message.iter_attachments()}
     assert files == {each.file_name: each.data for each in CONTENT.attachments}
+    types = [(part.get_content_type(), part.get_content_charset()) for part in message.iter_attachments()]
+    assert types == [(CONTENT.attachments[0].content_type, None), ("text/plain", "utf-8")]
 
 
 def test_bytes_are_seven_bit_with_crlf_and_short_lines() -> None:

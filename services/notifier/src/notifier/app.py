@@ -6,8 +6,8 @@ from functools import partial
 from notifier.adapters.mongo import EXECUTIONS, MAILS, SERVICE, MongoExecutions
 from notifier.adapters.stored import ConfiguredTasks, StoredLogs, StoredPlans
 from notifier.handlers import subscriptions
-from notifier.use_cases.mailing import Post, Sender
 from notifier.settings import NotifierSettings
+from notifier.use_cases.mailing import Post, Sender
 from notifier.use_cases.watch import Watch
 from runtime.bus import Bus
 from runtime.clock import SystemClock

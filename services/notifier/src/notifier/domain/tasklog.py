@@ -113,21 +113,25 @@ def _reason(reason: Reason) -> str:
 def _missing(
     execution: Execution, items: Sequence[Item], plan: ExecutionPlan | None, result: Complete
 ) -> Iterator[str]:
-    """Name what has not settled; by number where there is no plan to name it from."""
+    """Name what has not settled; by number what no plan names."""
     if not result.overdue:
         return
-    if execution.planned is None:
+    if execution.expected is None:
         yield "the plan"
-    elif plan is None:
-        yield f"{execution.planned.unit_count + execution.planned.delivery_count - len(items)} items"
-    else:
-        settled = {item.id for item in items}
-        yield from (f"file {unit.file_name}" for unit in plan.units if unit.id not in settled)
-        yield from (
+        return
+    settled = {item.id for item in items}
+    named: list[str] = []
+    if plan is not None:
+        named += [f"file {unit.file_name}" for unit in plan.units if unit.id not in settled]
+        named += [
             f"delivery {each.channel.value} to {each.target}"
             for each in plan.deliveries
             if each.id not in settled
-        )
+        ]
+    yield from named
+    rest = execution.expected - len(settled) - len(named)
+    if rest > 0:
+        yield f"{rest} files or deliveries"
 
 
 def _summary(result: Complete) -> Iterator[str]:

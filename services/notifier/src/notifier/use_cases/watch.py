@@ -134,7 +134,7 @@ class Watch:
         return audience, zone
 
     async def sweep(self) -> int:
-        """End what is past its deadline, and write mails down that a crash left out; return how many ended."""
+        """End what is overdue and write down mails that a crash left out; return how many ended."""
         ended = 0
         async for execution_id in self.executions.overdue(self.clock.now() - self.grace):
             ended += await self._alone(self.advance, execution_id)

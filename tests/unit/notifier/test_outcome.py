@@ -1,0 +1,188 @@
+"""docs/architecture/outcome.md as a table."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.base import Reason
+from contracts.events import Disposition, Outcome
+from notifier.domain.model import Item, Planned, Status
+from notifier.domain.outcome import MAX_REASONS, Complete, Wait, decide
+from support.notifier_kit import DEADLINE, NOW, delivery, execution, planned, unit
+
+GRACE = timedelta(seconds=10)
+PROBLEM = Reason(code="no-address", message="Bob has no address.")
+G, SK, F, OK, UN = Status.GENERATED, Status.SKIPPED, Status.FAILED, Status.SUCCEEDED, Status.UNKNOWN
+
+
+class Case(NamedTuple):
+    plan: Planned
+    units: tuple[Status, ...]
+    deliveries: tuple[Status, ...]
+    outcome: Outcome
+    codes: tuple[str, ...]
+
+
+CASES = {
+    "all generated, all delivered": Case(planned(2, 1), (G, G), (OK,), Outcome.SUCCESS, ()),
+    "some units skipped by condition": Case(
+        planned(2, 1), (G, SK), (OK,), Outcome.SUCCESS, ("units-skipped",)
+    ),
+    "some deliveries skipped with their units": Case(
+        planned(2, 2), (G, SK), (OK, SK), Outcome.SUCCESS, ("units-skipped",)
+    ),
+    "all units skipped by condition": Case(
+        planned(2, 1), (SK, SK), (SK,), Outcome.WARNING, ("nothing-generated",)
+    ),
+    "generated but nothing to deliver": Case(
+        planned(2, 1), (G, SK), (SK,), Outcome.WARNING, ("nothing-delivered",)
+    ),
+    "nothing planned": Case(planned(0, 0), (), (), Outcome.WARNING, ("nothing-planned",)),
+    "generated, no deliveries wanted": Case(planned(1, 0), (G,), (), Outcome.SUCCESS, ()),
+    "a unit failed, something delivered": Case(
+        planned(2, 1), (G, F), (OK,), Outcome.WARNING, ("unit-failed",)
+    ),
+    "a unit failed, nothing delivered": Case(planned(1, 1), (F,), (SK,), Outcome.ERROR, ("unit-failed",)),
+    "a unit failed, no deliveries wanted": Case(planned(2, 0), (G, F), (), Outcome.WARNING, ("unit-failed",)),
+    "every unit failed, no deliveries wanted": Case(planned(1, 0), (F,), (), Outcome.ERROR, ("unit-failed",)),
+    "a delivery failed, another succeeded": Case(
+        planned(1, 2), (G,), (OK, F), Outcome.WARNING, ("delivery-failed",)
+    ),
+    "every delivery failed": Case(planned(1, 1), (G,), (F,), Outcome.ERROR, ("delivery-failed",)),
+    "a delivery unknown, another succeeded": Case(
+        planned(1, 2), (G,), (OK, UN), Outcome.WARNING, ("delivery-unknown",)
+    ),
+    "the only delivery unknown": Case(planned(1, 1), (G,), (UN,), Outcome.ERROR, ("delivery-unknown",)),
+    "problems while planning": Case(
+        planned(1, 1, problems=(PROBLEM,)), (G,), (OK,), Outcome.WARNING, ("no-address",)
+    ),
+    "planning skipped it": Case(
+        planned(0, 0, disposition=Disposition.SKIPPED, reason=Reason(code="task-disabled", message="x")),
+        (),
+        (),
+        Outcome.SKIPPED,
+        ("task-disabled",),
+    ),
+    "planning failed": Case(
+        planned(0, 0, disposition=Disposition.FAILED, reason=Reason(code="app-missing", message="x")),
+        (),
+        (),
+        Outcome.ERROR,
+        ("app-missing",),
+    ),
+    "planning failed without a reason": Case(
+        planned(0, 0, disposition=Disposition.FAILED), (), (), Outcome.ERROR, ("planning-failed",)
+    ),
+}
+
+
+def items(units: tuple[Status, ...], deliveries: tuple[Status, ...]) -> list[Item]:
+    return [
+        *(unit(status, number) for number, status in enumerate(units)),
+        *(delivery(status, number) for number, status in enumerate(deliveries)),
+    ]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_table(name: str) -> None:
+    case = CASES[name]
+    result = decide(execution(case.plan), items(case.units, case.deliveries), NOW, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert (result.outcome, tuple(each.code for each in result.reasons)) == (case.outcome, case.codes)
+    assert not result.overdue
+
+
+def test_warning_of_a_renderer_is_a_warning() -> None:
+    made = unit(G, warnings=(Reason(code="table-truncated", message="cut"),))
+    result = decide(execution(planned(1, 1)), [made, delivery(OK)], NOW, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert (result.outcome, result.reasons[0].code) == (Outcome.WARNING, "table-truncated")
+
+
+def test_counts() -> None:
+    settled = items((G, G, SK, F), (OK, F, UN, SK, SK))
+    result = decide(execution(planned(4, 5)), settled, NOW, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert result.units.model_dump() == {"planned": 4, "generated": 2, "skipped": 1, "failed": 1}
+    assert result.deliveries.model_dump() == {
+        "planned": 5,
+        "succeeded": 1,
+        "failed": 1,
+        "unknown": 1,
+        "skipped": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "settled"),
+    [
+        (None, []),
+        (None, [unit(G)]),
+        (planned(1, 1), []),
+        (planned(1, 1), [unit(G)]),
+        (planned(2, 0), [unit(G), delivery(OK, 1), delivery(OK, 2)]),
+    ],
+)
+def test_what_has_not_settled_is_waited_for_until_the_grace_is_over(
+    plan: Planned | None, settled: list[Item]
+) -> None:
+    run = execution(plan)
+    almost = DEADLINE + GRACE - timedelta(milliseconds=1)
+    assert isinstance(decide(run, settled, almost, grace=GRACE), Wait)
+    result = decide(run, settled, DEADLINE + GRACE, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert result.overdue
+    assert (result.outcome, result.reasons[0].code) == (Outcome.ERROR, "deadline-passed")
+
+
+def test_deadline_says_what_is_missing() -> None:
+    result = decide(execution(planned(3, 2)), [unit(G), delivery(F)], DEADLINE + GRACE, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert result.reasons[0].message == "At the deadline 2 files and 1 deliveries had not settled."
+    assert result.reasons[1].code == "delivery-failed"
+
+
+def test_everything_settled_is_no_matter_of_the_deadline() -> None:
+    late = DEADLINE + timedelta(days=1)
+    result = decide(execution(planned(1, 1)), [unit(G), delivery(OK)], late, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert result.outcome is Outcome.SUCCESS
+
+
+def test_same_reason_many_times_is_said_once() -> None:
+    result = decide(execution(planned(30, 0)), items((F,) * 30, ()), NOW, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert [each.message for each in result.reasons] == ["30 times: The unit is failed."]
+
+
+def test_reasons_are_bounded() -> None:
+    many = [unit(F, n, reason=Reason(code="x", message=f"reason {n}")) for n in range(50)]
+    result = decide(execution(planned(50, 0)), many, NOW, grace=GRACE)
+    assert isinstance(result, Complete)
+    assert len(result.reasons) == MAX_REASONS
+    assert result.reasons[-1].message == "and 31 more; the task log has them all"
+
+
+units_st = st.lists(st.sampled_from([G, SK, F]), max_size=6)
+deliveries_st = st.lists(st.sampled_from([OK, SK, F, UN]), max_size=6)
+
+
+@given(units=units_st, deliveries=deliveries_st, missing=st.integers(0, 3))
+def test_success_means_that_nothing_failed_and_nothing_is_missing(
+    units: list[Status], deliveries: list[Status], missing: int
+) -> None:
+    run = execution(planned(len(units) + missing, len(deliveries)))
+    settled = items(tuple(units), tuple(deliveries))
+    result = decide(run, settled, DEADLINE + GRACE, grace=GRACE)
+    assert isinstance(result, Complete)
+    if result.outcome is Outcome.SUCCESS:
+        assert missing == 0
+        assert F not in units
+        assert not {F, UN} & set(deliveries)
+        assert G in units
+    if missing:
+        assert result.outcome is Outcome.ERROR
+        assert isinstance(decide(run, settled, NOW, grace=GRACE), Wait)

@@ -47,6 +47,7 @@ _NO_RETRY_ABORTED = ("GetHyperCube", "GetListObject")
 _ABORT_TRIES = 3  # gopherciser and the enigma.js example try up to three times
 _MODAL = 6003
 _NOT_FOUND = 2
+_BY_US = "closed-by-us"
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class EngineConnection:
 
         Never raises, never takes longer than two seconds.
         """
-        self._finish(Transient("The connection was closed by us", code="closed"))
+        self._finish(Transient("The connection was closed by us", code=_BY_US))
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(Exception):
@@ -330,7 +331,8 @@ class EngineConnection:
         """Record why it is over, the first reason wins, and tell everybody who waits."""
         if self._end is None:
             self._end = error
-            log.debug("qlik connection ended", reason=str(error))
+            if error.code != _BY_US:
+                log.info("qlik connection lost", code=error.code, reason=error.message)
         for waiting in list(self._waiting.values()):
             if not waiting.done():
                 waiting.set_exception(self._end)

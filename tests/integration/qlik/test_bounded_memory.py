@@ -20,8 +20,8 @@ import asyncio, resource, sys
 from qlik import CertificateAuth, Limits, QlikClient, QlikSite
 
 async def main(url):
-    site = QlikSite(kind="client-managed", engine_url=url, auth=CertificateAuth(user_directory="D", user_id="u"),
-                    limits=Limits(call_s=120))
+    auth = CertificateAuth(user_directory="D", user_id="u")
+    site = QlikSite(kind="client-managed", engine_url=url, auth=auth, limits=Limits(call_s=120))
     async with QlikClient(site) as client, client.session("app") as session:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         rows, total = 0, 0.0

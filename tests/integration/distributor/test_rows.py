@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 
 from contracts.events import Channel, DeliveryFailed, DeliverySkipped
 from contracts.plan import PlannedDelivery
@@ -240,6 +243,34 @@ async def test_the_row_shows_its_attempts(store: Store, clock: FakeClock) -> Non
         "ann@example.com",
         "email",
     )
+
+
+async def test_old_rows_are_forgotten_once_they_are_settled_and_told(store: Store, clock: FakeClock) -> None:
+    rows, bus = Deliveries(store, clock=clock, lease_for=LEASE), OutboxBus()
+    await planned(rows, clock, make.mail_delivery("a"), make.hub_delivery("b"))
+    await settle_unit(make.skipped("b"), rows=rows, clock=clock)
+    clock.advance(timedelta(days=100))
+    assert await rows.forget(clock.now()) == 0, "its event is not published yet"
+    await OutboxRelay(store.collection(DELIVERIES), bus).run_once()
+    assert await rows.forget(make.START) == 0, "it is not old enough"
+    assert await rows.forget(clock.now()) == 1
+    assert await rows.outcomes(make.EXECUTION) == {}
+    assert await store.collection(DELIVERIES).count_documents({"state": "waiting"}) == 1
+
+
+async def test_events_of_the_sweep_belong_to_the_trace_of_their_execution(
+    store: Store, clock: FakeClock
+) -> None:
+    rows = Deliveries(store, clock=clock, lease_for=LEASE)
+    (row,) = await planned(rows, clock, make.mail_delivery("a"))
+    decision = Settle(State.FAILED, overdue(row, attempts=0))
+    # A provider like a service's; without one there are no spans at all.
+    provider = TracerProvider()
+    with patch.object(trace, "get_tracer", provider.get_tracer):
+        assert await rows.close(row.id, decision=decision, now=clock.now())
+    document = await store.collection(DELIVERIES).find_one({"_id": row.id})
+    assert document is not None
+    assert make.EXECUTION.replace("-", "") in document["outbox"][0]["headers"]["traceparent"]
 
 
 async def test_two_handlers_at_once_leave_the_same_rows_as_one(store: Store, clock: FakeClock) -> None:

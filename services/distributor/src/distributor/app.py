@@ -31,6 +31,8 @@ from runtime.secrets import Sealer
 from runtime.service import Service
 from runtime.store import open_store
 
+_FORGET_EVERY_S = 3600.0
+
 
 async def start(service: Service, settings: DistributorSettings) -> None:
     """Open what the distributor needs and give the service its work.
@@ -157,7 +159,11 @@ def _sweeps(
         for channel in pools:
             metrics.OLDEST_READY.labels(channel).set(await rows.oldest_due(channel))
 
+    async def forget() -> None:
+        await rows.forget(clock.now() - timedelta(days=settings.delivery_keep_days))
+
     service.every(settings.delivery_sweep_s, sweep, name="sweep")
+    service.every(_FORGET_EVERY_S, forget, name="forget")
 
 
 async def serve(settings: DistributorSettings) -> None:

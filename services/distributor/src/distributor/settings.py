@@ -37,6 +37,10 @@ class DistributorSettings(SmtpSettings):
     )
     delivery_poll_s: PositiveFloat = Field(default=1.0, description="between two looks for due deliveries")
     delivery_sweep_s: PositiveFloat = Field(default=5.0, description="between two looks for stray deliveries")
+    # Longer than messages and dead letters are kept (30 days), or a replay would find its row gone.
+    delivery_keep_days: Annotated[int, Field(ge=31, le=3650)] = Field(
+        default=90, description="how long settled deliveries stay in the ledger"
+    )
     circuit_first_pause_s: PositiveFloat = 2.0
     circuit_longest_pause_s: PositiveFloat = 60.0
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 
-from contracts.base import Event
 from contracts.events import Channel, DeliveryEvent
 from distributor.domain.results import Settle
 from distributor.domain.rows import Row, SettledUnit, State
@@ -20,7 +19,7 @@ from runtime.clock import Clock
 from runtime.ledger import Lease, Ledger, lease_of
 from runtime.outbox import OutboxEntry, entry
 from runtime.store import Document, Store, store_errors
-from runtime.telemetry import trace_headers
+from runtime.telemetry import execution_span, trace_headers
 
 DELIVERIES = "distributor_deliveries"
 UNITS = "distributor_units"
@@ -62,9 +61,15 @@ class Deliveries:
                         name="claim_by_channel",
                     ),
                     IndexModel([("state", ASCENDING), ("give_up_at", ASCENDING)], name="past_time"),
+                    IndexModel([("settled_at", ASCENDING)], name="settled", sparse=True),
                 ]
             )
-            await self._units.create_indexes([IndexModel([("execution_id", ASCENDING)], name="execution")])
+            await self._units.create_indexes(
+                [
+                    IndexModel([("execution_id", ASCENDING)], name="execution"),
+                    IndexModel([("recorded_at", ASCENDING)], name="recorded"),
+                ]
+            )
 
     # Rows that wait
 
@@ -81,7 +86,7 @@ class Deliveries:
             document = unit.model_dump(mode="json", exclude={"id"})
             await self._units.update_one(
                 {"_id": _unit_key(unit.execution_id, unit.id)},
-                {"$setOnInsert": {"unit_id": unit.id, **document}},
+                {"$setOnInsert": {"unit_id": unit.id, "recorded_at": self._clock.now(), **document}},
                 upsert=True,
             )
 
@@ -210,6 +215,13 @@ class Deliveries:
         async for found in self._ledger.expired(now, (State.TRANSMITTING.value,), limit=_STRAYS):
             yield _claim(lease_of(found))
 
+    async def forget(self, before: datetime) -> int:
+        """Delete rows settled, with their events published, and outcomes recorded before a moment."""
+        with store_errors():
+            rows = await self._rows.delete_many({"settled_at": {"$lt": before}, "outbox": []})
+            await self._units.delete_many({"recorded_at": {"$lt": before}})
+        return rows.deleted_count
+
     async def oldest_due(self, channel: Channel) -> float:
         """Return for how many seconds the oldest due row of a channel has waited; 0 when none does."""
         now = self._clock.now()
@@ -285,5 +297,7 @@ def _note(note: AttemptNote) -> Document:
     }
 
 
-def _entry(event: Event, at: datetime) -> OutboxEntry:
-    return entry(event, source=SERVICE, occurred_at=at, trace=trace_headers())
+def _entry(event: DeliveryEvent, at: datetime) -> OutboxEntry:
+    # The sweep settles rows outside of any attempt; their events belong to the execution's trace, too.
+    with execution_span("delivery settled", event.execution_id, delivery_id=event.delivery_id):
+        return entry(event, source=SERVICE, occurred_at=at, trace=trace_headers())

@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 from config_api.adapters.configuration_store import CHANGES
+from config_api.domain.rights import Role
 from contracts.configuration import Connection
 from runtime.configuration import ConfigurationReader
 from runtime.secrets import Sealer
-from support.config_api_kit import CONNECTION, GROUP, RECIPIENT, REPORT, TASK, Kit, configure
+from support.config_api_kit import CONNECTION, GROUP, PASSWORD, RECIPIENT, REPORT, TASK, Kit, configure
 
 pytestmark = pytest.mark.integration
 
@@ -287,3 +288,49 @@ async def test_lists_come_in_pages(admin: httpx.AsyncClient) -> None:
         if after is None:
             break
     assert seen == [f"p{index}" for index in range(5)]
+
+
+async def test_the_id_of_a_deleted_recipient_is_nobodys_any_more(kit: Kit, admin: httpx.AsyncClient) -> None:
+    """Files in the Hub name who sees them by id; a second Ann must not see the files of the first."""
+    assert (await admin.post("/api/v1/recipients", json=RECIPIENT)).status_code == 201
+    await kit.account(Role.READER, "ann@example.com", "ann")
+    linked = await admin.delete("/api/v1/recipients/ann")
+    assert linked.json()["referrers"] == ["account 'ann@example.com'"]
+    assert (await admin.post("/api/v1/recipients", json={**RECIPIENT, "id": "bob"})).status_code == 201
+    assert (await admin.delete("/api/v1/recipients/bob")).status_code == 204
+    again = await admin.post("/api/v1/recipients", json={**RECIPIENT, "id": "bob"})
+    assert again.status_code == 409
+    assert "another id" in again.json()["remedy"]
+
+
+async def test_an_account_is_never_linked_to_a_recipient_who_is_being_deleted(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    for number in range(5):
+        key = f"p{number}"
+        await admin.post("/api/v1/recipients", json={"id": key, "name": "P"})
+        deleted, linked = await asyncio.gather(
+            admin.delete(f"/api/v1/recipients/{key}"),
+            admin.post(
+                "/api/v1/accounts",
+                json={"email": f"{key}@example.com", "password": PASSWORD, "recipient_id": key},
+            ),
+        )
+        assert (deleted.status_code == 204) != (linked.status_code == 201)
+
+
+async def test_a_switch_is_set_whatever_else_is_changed_meanwhile(admin: httpx.AsyncClient) -> None:
+    await configure(admin)
+    answers = await asyncio.gather(
+        admin.post("/api/v1/tasks/daily-delays/disable"),
+        *(
+            admin.put(
+                "/api/v1/tasks/daily-delays",
+                json={**TASK, "description": str(number)},
+                headers={"If-Match": '"1"'},
+            )
+            for number in range(3)
+        ),
+    )
+    assert answers[0].status_code == 200
+    assert answers[0].json()["enabled"] is False

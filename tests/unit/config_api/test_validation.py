@@ -9,13 +9,15 @@ from config_api.adapters.site_check import check_site
 from config_api.domain.drafts import ConnectionDraft, ReportDraft, StorageSpaceDraft, TaskDraft
 from config_api.domain.references import references
 from config_api.domain.validation import (
+    FORMATS,
     check,
     cron_problems,
     email_problems,
     timezone_problems,
     unknown_fields,
 )
-from contracts.configuration import ConnectionKind, TemplateKind
+from contracts.configuration import ConnectionKind, OutputFormat, TemplateKind
+from rendering.engine import RENDERERS
 from support.config_api_kit import CONNECTION, REPORT, STORAGE, TASK
 
 
@@ -207,3 +209,12 @@ def test_unknown_fields_are_found_at_any_depth_and_free_keys_are_free() -> None:
     sent = {"a": {"b": [{"c": 1, "typo": 2}]}, "free": {"any": "thing"}}
     understood = {"a": {"b": ({"c": 1, "d": 0},)}, "free": {"any": "thing"}}
     assert [problem.field for problem in unknown_fields(sent, understood)] == ["a.b.0.typo"]
+
+
+def test_the_formats_of_a_template_are_those_the_renderers_make() -> None:
+    made: dict[TemplateKind | None, set[str]] = {}
+    for kind, wanted in RENDERERS:
+        ours = None if kind.value == "table" else TemplateKind(kind.value)
+        if wanted.value in {each.value for each in OutputFormat}:
+            made.setdefault(ours, set()).add(wanted.value)
+    assert {kind: {each.value for each in formats} for kind, formats in FORMATS.items()} == made

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from config_api.domain.changes import Stored, Write
 from config_api.domain.errors import ConflictError, InUseError, InvalidError, Problem, StaleError
-from config_api.domain.kinds import KINDS, TASK, TASK_VERSIONS, Kind
+from config_api.domain.kinds import KINDS, RECIPIENT, TASK, TASK_VERSIONS, Kind
 from config_api.domain.references import unknown
 from config_api.domain.runs import RunRequest
 from contracts.events import ConfigurationChanged, TaskTriggered
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 CHANGES = "config_changes"
 RUN_REQUESTS = "config_run_requests"
 TRIGGER_IDS = "config_trigger_ids"
+RETIRED_IDS = "config_retired_ids"
+ACCOUNTS = "config_accounts"
 SOURCE = "config-api"
 
 _INTERNAL = frozenset({"_id", "revision", "updated_at", "updated_by", "refs", "touched"})
@@ -198,6 +200,9 @@ class MongoConfiguration:
         collection = self._store.collection(write.kind.collection)
         if write.document is None:
             await self._refuse_if_used(write, session)
+            if write.kind is RECIPIENT:
+                retired = self._store.collection(RETIRED_IDS)
+                await retired.insert_one({"_id": write.id, "at": write.at}, session=session)
             result = await collection.delete_one(
                 {"_id": write.id, "revision": write.expected}, session=session
             )
@@ -211,6 +216,7 @@ class MongoConfiguration:
             "refs": list(write.refs),
         }
         if write.expected == 0:
+            await self._refuse_if_retired(write, session)
             await collection.insert_one({"_id": write.id, **write.document, **about}, session=session)
             return
         updated = await collection.update_one(
@@ -230,8 +236,23 @@ class MongoConfiguration:
                 .limit(_SHOWN_REFERRERS)
             )
             referrers += [f"{kind.name} {document['_id']!r}" async for document in cursor]
+        if write.kind is RECIPIENT:
+            accounts = self._store.collection(ACCOUNTS).find({"recipient_id": write.id}, session=session)
+            referrers += [f"account {account['email']!r}" async for account in accounts]
         if referrers:
             raise InUseError(write.kind.name, write.id, tuple(referrers))
+
+    async def _refuse_if_retired(self, write: Write, session: "AsyncClientSession") -> None:
+        """Raise ConflictError when a deleted recipient had the id.
+
+        Hub files name those who see them by id: somebody who got a used one would see another person's files.
+        """
+        retired = self._store.collection(RETIRED_IDS)
+        if write.kind is RECIPIENT and await retired.find_one({"_id": write.id}, session=session):
+            raise ConflictError(
+                f"The id {write.id!r} belonged to a recipient who was deleted, and whose files are kept.",
+                "Choose another id.",
+            )
 
     async def _with_content(self, kind: Kind, documents: Sequence[Document]) -> list[Stored]:
         contents: dict[str, Document] = {}

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from config_api.adapters.configuration_store import CHANGES, change_document
+from config_api.adapters.configuration_store import ACCOUNTS, CHANGES, change_document
 from config_api.domain.errors import ConflictError
 from config_api.domain.identity import WINDOW, Account, ApiKey, Session
+from config_api.domain.kinds import RECIPIENT
 from config_api.domain.rights import Role
 from contracts.events import ConfigurationChanged
 from runtime.store import Document, Store, store_errors
 
-ACCOUNTS = "config_accounts"
 SESSIONS = "config_sessions"
 API_KEYS = "config_api_keys"
 ATTEMPTS = "config_sign_in_failures"
@@ -61,6 +61,15 @@ class MongoAccounts:
         }
         try:
             async with self._store.transaction() as session:
+                if account.recipient_id is not None:
+                    # Touched, so that this and a deletion of the recipient, side by side, are a conflict.
+                    linked = await self._store.collection(RECIPIENT.collection).update_one(
+                        {"_id": account.recipient_id}, {"$inc": {"touched": 1}}, session=session
+                    )
+                    if linked.matched_count != 1:
+                        raise ConflictError(
+                            f"The recipient {account.recipient_id!r} has been deleted.", "Link another one."
+                        )
                 if new:
                     await self._accounts.insert_one({"_id": account.id, **document}, session=session)
                 else:

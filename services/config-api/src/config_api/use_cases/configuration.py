@@ -6,13 +6,15 @@ from typing import Any
 from config_api.domain import changes, validation
 from config_api.domain.changes import Stamp, Stored, Upload
 from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
-from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError
+from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
 from config_api.domain.kinds import KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
 from config_api.ports import ConfigurationStore, Seal, SiteCheck
 from contracts.configuration import TemplateKind
 from runtime.clock import Clock
+
+_SWITCH_ATTEMPTS = 5
 
 
 class Configuration:
@@ -104,12 +106,17 @@ class Configuration:
     async def switch(self, kind: Kind, key: str, actor: Actor, *, enabled: bool) -> Stored:
         """Enable or disable an object, whatever its revision; asking twice changes nothing."""
         demand(actor, Right.RUN if kind is TASK else Right.CONFIGURATION)
-        before = await self._existing(kind, key)
-        write = changes.switch(before, enabled=enabled, stamp=self._stamp(actor))
-        if write is None:
-            return before
-        await self._store.commit(write)
-        return await self._existing(kind, key)
+        for _ in range(_SWITCH_ATTEMPTS):
+            before = await self._existing(kind, key)
+            write = changes.switch(before, enabled=enabled, stamp=self._stamp(actor))
+            if write is None:
+                return before
+            try:
+                await self._store.commit(write)
+            except StaleError:
+                continue  # somebody changed something else; the switch is to be set all the same
+            return await self._existing(kind, key)
+        raise StaleError(kind.name, key)
 
     async def switch_many(
         self, kind: Kind, keys: Sequence[str], actor: Actor, *, enabled: bool

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from contracts.base import Event, ObjectRef, Reason
 from contracts.configuration import TaskVersion
-from contracts.events import ExecutionPlanned
+from contracts.events import ExecutionPlanned, ReportRequested
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
 from generator.ports import Busy, Claim, Reading, RenderJob, Settled, SettledUnit, Unmet
@@ -50,12 +50,18 @@ class _FakeWork(Generic[E]):
         self.attempts: dict[str, int] = {}
         self.first_seen: dict[str, datetime] = {}
         self.taken_over = False
+        self.requests: dict[str, Any] = {}
+        self.waiting: dict[str, datetime] = {}
+        self.errors: list[Reason] = []
+        self.published_ids: list[str] = []
 
-    def _claim(self, key: str, seen: datetime) -> Claim | Settled[E] | Busy:
+    def _claim(self, key: str, request: Any, seen: datetime) -> Claim | Settled[E] | Busy:
         if key in self.settled:
             return self.settled[key]
-        if key in self.claims:
+        if key in self.claims or self.waiting.get(key, self.clock.now()) > self.clock.now():
             return Busy()
+        self.waiting.pop(key, None)
+        self.requests.setdefault(key, request)
         self.attempts[key] = self.attempts.get(key, 0) + 1
         first = self.first_seen.setdefault(key, seen)
         self.claims[key] = Claim(key, f"token-{self.attempts[key]}", self.attempts[key], first)
@@ -70,6 +76,30 @@ class _FakeWork(Generic[E]):
             self.claims.pop(claim.id, None)
             raise
 
+    async def due(self) -> tuple[Claim, Any] | None:
+        for key, until in list(self.waiting.items()):
+            if until <= self.clock.now():
+                claim = self._claim(key, None, self.clock.now())
+                assert isinstance(claim, Claim)
+                return claim, self.requests[key]
+        return None
+
+    async def postpone(self, claim: Claim, until: datetime, reason: Reason) -> None:
+        assert self.claims.pop(claim.id) == claim
+        self.waiting[claim.id] = until
+        self.errors.append(reason)
+
+    async def published(self, key: str, at: datetime) -> None:
+        del at
+        self.published_ids.append(key)
+
+    async def unpublished(self, settled_before: datetime) -> list[Settled[E]]:
+        return [
+            each
+            for key, each in self.settled.items()
+            if key not in self.published_ids and each.at < settled_before
+        ]
+
     async def settle(self, claim: Claim, event: E, at: datetime) -> bool:
         if self.taken_over or self.claims.get(claim.id) != claim:
             return False
@@ -81,32 +111,15 @@ class _FakeWork(Generic[E]):
 class FakeExecutions(_FakeWork[ExecutionPlanned]):
     """The Executions port."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.published_ids: list[str] = []
-
     async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
-        return self._claim(firing.execution_id, firing.fired_at)
-
-    async def published(self, execution_id: str, at: datetime) -> None:
-        del at
-        self.published_ids.append(execution_id)
+        return self._claim(firing.execution_id, firing, firing.fired_at)
 
 
 class FakeUnits(_FakeWork[SettledUnit]):
     """The Units port."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.errors: list[Reason] = []
-
-    async def claim(self, unit_id: str, execution_id: str) -> Claim | Settled[SettledUnit] | Busy:
-        del execution_id
-        return self._claim(unit_id, self.clock.now())
-
-    async def give_back(self, claim: Claim, reason: Reason) -> None:
-        self.claims.pop(claim.id, None)
-        self.errors.append(reason)
+    async def claim(self, request: ReportRequested) -> Claim | Settled[SettledUnit] | Busy:
+        return self._claim(request.unit_id, request, self.clock.now())
 
 
 class FakeConfiguration:

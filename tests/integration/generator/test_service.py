@@ -1,5 +1,6 @@
 """The generator as it runs: from TaskTriggered to files, on real servers and a simulated Qlik site."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -194,9 +195,13 @@ async def scene(
             found = Scene(store, objects, bus, outcomes)
             await seed(found, site)
             await start(service, settings)
+            service._started = True
+            loops = asyncio.create_task(service._work_until_stopped())
             try:
                 yield found
             finally:
+                service.stopping.set()
+                await loops
                 await service._stack.aclose()
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.base import Reason
-from contracts.events import Disposition, ExecutionPlanned, ReportSkipped
-from generator.adapters.mongo import EXECUTIONS, UNITS, MongoExecutions, MongoUnits
+from contracts.base import ObjectRef, Reason
+from contracts.events import Disposition, ExecutionPlanned, ReportRequested, ReportSkipped
+from generator.adapters.mongo import UNITS, MongoExecutions, MongoUnits
 from generator.ports import Busy, Claim, Settled
 from runtime.clock import SystemClock
 from runtime.store import Driver, Store
@@ -20,6 +20,15 @@ from support.waiting import until
 
 pytestmark = pytest.mark.integration
 LEASE = timedelta(seconds=30)
+REQUEST = ReportRequested(
+    execution_id=EXECUTION,
+    task_id="task",
+    unit_id="unit",
+    plan=ObjectRef(key="plans/x", size=1, sha256="a" * 64),
+    report_name="Flights",
+    format="xlsx",
+    deadline_at=DEADLINE,
+)
 SKIPPED = ReportSkipped(
     execution_id=EXECUTION,
     task_id="task",
@@ -59,7 +68,7 @@ async def units(store: Store, clock: FakeClock) -> MongoUnits:
 
 
 async def claimed(units: MongoUnits) -> Claim:
-    claim = await units.claim("unit", EXECUTION)
+    claim = await units.claim(REQUEST)
     assert isinstance(claim, Claim), claim
     return claim
 
@@ -76,45 +85,69 @@ async def test_an_execution_is_settled_once_and_remembered(store: Store, clock: 
     assert not await executions.settle(claim, PLANNED, clock.now())
 
 
-async def test_the_first_publishing_is_recorded_and_later_ones_are_not(
-    store: Store, clock: FakeClock
-) -> None:
-    executions = MongoExecutions(store, clock, LEASE)
-    claim = await executions.claim(firing())
-    assert isinstance(claim, Claim)
-    await executions.settle(claim, PLANNED, clock.now())
-    await executions.published(EXECUTION, NOW)
-    await executions.published(EXECUTION, DEADLINE)
-    row = await store.db[EXECUTIONS].find_one({"_id": EXECUTION})
-    assert row is not None
-    assert row["published_at"] == NOW
-
-
 async def test_a_unit_of_a_process_that_died_is_taken_over_and_its_late_outcome_refused(
     units: MongoUnits, clock: FakeClock
 ) -> None:
     dead = await claimed(units)
-    assert isinstance(await units.claim("unit", EXECUTION), Busy)
+    assert isinstance(await units.claim(REQUEST), Busy)
     clock.advance(LEASE)
     heir = await claimed(units)
     assert (heir.attempt, heir.first_seen) == (2, NOW)
     assert not await units.settle(dead, SKIPPED, clock.now())
     assert await units.settle(heir, SKIPPED, clock.now())
-    assert await units.claim("unit", EXECUTION) == Settled(SKIPPED, clock.now())
+    assert await units.claim(REQUEST) == Settled(SKIPPED, clock.now())
 
 
-async def test_a_unit_given_back_is_claimed_again_at_once_and_its_error_kept(
-    units: MongoUnits, store: Store
+async def test_a_unit_that_was_put_off_is_due_in_time_with_what_was_asked_and_its_error(
+    units: MongoUnits, store: Store, clock: FakeClock
 ) -> None:
-    await units.give_back(await claimed(units), Reason(code="out-of-order", message="the site is down"))
-    assert (await claimed(units)).attempt == 2
+    later = NOW + timedelta(seconds=5)
+    await units.postpone(await claimed(units), later, Reason(code="out-of-order", message="the site is down"))
+    assert await units.due() is None
+    assert isinstance(await units.claim(REQUEST), Busy)
+    clock.set(later)
+    found = await units.due()
+    assert found is not None
+    claim, request = found
+    assert (claim.attempt, request) == (2, REQUEST)
+    assert await units.due() is None
     row = await store.db[UNITS].find_one({"_id": "unit"})
     assert row is not None
     assert row["attempts"][0]["error"]["message"] == "the site is down"
 
 
+async def test_work_of_a_process_that_died_is_found_without_a_message(
+    store: Store, units: MongoUnits, clock: FakeClock
+) -> None:
+    executions = MongoExecutions(store, clock, LEASE)
+    await claimed(units)
+    await executions.claim(firing())
+    clock.advance(LEASE)
+    found, planning = await units.due(), await executions.due()
+    assert found is not None
+    assert found[1] == REQUEST
+    assert planning is not None
+    assert planning[1] == firing()
+    assert planning[0].first_seen == NOW
+
+
+async def test_what_settled_is_unpublished_until_it_is_published(
+    store: Store, units: MongoUnits, clock: FakeClock
+) -> None:
+    await units.settle(await claimed(units), SKIPPED, clock.now())
+    soon = NOW + timedelta(seconds=1)
+    assert await units.unpublished(NOW) == []
+    assert await units.unpublished(soon) == [Settled(SKIPPED, NOW)]
+    await units.published("unit", soon)
+    await units.published("unit", soon + timedelta(hours=1))
+    assert await units.unpublished(soon) == []
+    row = await store.db[UNITS].find_one({"_id": "unit"})
+    assert row is not None
+    assert row["published_at"] == soon
+
+
 async def test_of_ten_who_claim_at_once_one_gets_it(units: MongoUnits) -> None:
-    found = await asyncio.gather(*(units.claim("unit", EXECUTION) for _ in range(10)))
+    found = await asyncio.gather(*(units.claim(REQUEST) for _ in range(10)))
     assert len([each for each in found if isinstance(each, Claim)]) == 1
     assert len([each for each in found if isinstance(each, Busy)]) == 9
 
@@ -132,5 +165,5 @@ async def test_a_claim_lives_as_long_as_work_goes_on(store: Store) -> None:
 
     async with units.kept(claim):
         await until(extended_twice, what="the extension of the lease")
-        assert isinstance(await units.claim("unit", EXECUTION), Busy)
+        assert isinstance(await units.claim(REQUEST), Busy)
     assert await units.settle(claim, SKIPPED, SystemClock().now())

@@ -104,17 +104,31 @@ async def test_a_final_error_is_recorded() -> None:
     )
 
 
-async def test_a_site_that_is_down_is_asked_again_until_the_deadline() -> None:
+async def test_a_site_that_is_down_holds_up_no_message_and_is_asked_again() -> None:
     world = World()
     world.qlik.failing = [Transient("the site is down"), Transient("the site is down")]
-    with pytest.raises(Transient, match="the site is down"):
-        await world.plan(firing())
-    assert world.publisher.events == []
-    world.clock.advance(timedelta(minutes=59))
-    with pytest.raises(Transient):
-        await world.plan(firing())
     await world.plan(firing())
+    assert world.publisher.events == []
+    assert not await world.plan.resume()
+    world.clock.advance(timedelta(seconds=1))
+    assert await world.plan.resume()
+    assert not await world.plan.resume()
+    world.clock.advance(timedelta(seconds=5))
+    assert await world.plan.resume()
     assert world.outcome.disposition is Disposition.PLANNED
+    assert [each.message for each in world.executions.errors] == ["the site is down"] * 2
+
+
+async def test_an_execution_that_was_put_off_fails_at_its_deadline() -> None:
+    world = World(deadline=timedelta(seconds=3))
+    world.qlik.failing = [Transient("the site is down") for _ in range(9)]
+    await world.plan(firing())
+    world.clock.advance(timedelta(seconds=1))
+    assert await world.plan.resume()
+    world.clock.advance(timedelta(seconds=2))
+    assert await world.plan.resume()
+    assert world.outcome.reason is not None
+    assert world.outcome.reason.code == "deadline"
 
 
 async def test_after_the_deadline_a_site_that_is_down_fails_the_execution() -> None:
@@ -146,25 +160,50 @@ async def test_a_message_that_arrives_after_the_deadline_fails() -> None:
 async def test_the_deadline_counts_from_the_first_sight_of_the_execution() -> None:
     world = World()
     world.qlik.failing = [Transient("down")]
-    with pytest.raises(Transient):
-        await world.plan(firing())
+    await world.plan(firing())
+    world.clock.advance(timedelta(minutes=30))
     again = firing()
-    later = NOW + timedelta(minutes=30)
-    await world.plan(Firing(again.execution_id, again.task_id, again.trigger, later))
+    await world.plan(Firing(again.execution_id, again.task_id, again.trigger, world.clock.now()))
     assert world.outcome.deadline_at == NOW + timedelta(hours=1)
 
 
-async def test_an_execution_in_other_hands_is_left_alone_for_now() -> None:
+async def test_what_was_planned_and_not_published_is_published_later() -> None:
+    """As after a crash in between, with the message long acknowledged."""
+    world = World()
+    world.publisher.failing = [Transient("no broker")]
+    with pytest.raises(Transient):
+        await world.plan(firing())
+    await world.plan.republish(timedelta(seconds=60))
+    assert world.publisher.events == []
+    world.clock.advance(timedelta(seconds=61))
+    await world.plan.republish(timedelta(seconds=60))
+    assert len(world.publisher.events) == 3
+    await world.plan.republish(timedelta(seconds=60))
+    assert len(world.publisher.events) == 3
+
+
+async def test_an_execution_in_other_hands_is_left_to_them() -> None:
     world = World()
     await world.executions.claim(firing())
-    with pytest.raises(Transient, match="another process"):
-        await world.plan(firing())
+    await world.plan(firing())
     assert world.publisher.events == []
+    assert world.qlik.rounds == 0
 
 
 async def test_a_planner_that_was_overtaken_publishes_nothing() -> None:
     world = World()
     world.executions.taken_over = True
-    with pytest.raises(Transient, match="taken over"):
-        await world.plan(firing())
+    await world.plan(firing())
     assert world.publisher.events == []
+
+
+async def test_a_store_that_is_down_keeps_the_message() -> None:
+    world = World()
+    world.qlik.failing = [Transient("the site is down")]
+
+    async def down(*_: object) -> None:
+        raise Transient("the store is down")
+
+    world.executions.postpone = down  # type: ignore[assignment]
+    with pytest.raises(Transient, match="store is down"):
+        await world.plan(firing())

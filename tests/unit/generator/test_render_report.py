@@ -46,7 +46,7 @@ class World:
             renderer=self.renderer,
             publisher=self.publisher,
             clock=self.clock,
-            attempts=3,
+            attempts=4,
             budget=timedelta(seconds=30),
         )
 
@@ -125,43 +125,71 @@ async def test_what_cannot_succeed_fails_at_once_with_reason_and_remedy(code: st
     assert world.settled.attempts == 1
 
 
-async def test_trouble_that_passes_is_tried_again() -> None:
+async def test_trouble_that_passes_holds_up_no_message_and_is_tried_again() -> None:
     world = World()
     world.reader.failing = [Transient("the site is busy")]
-    request = await world.request()
-    with pytest.raises(Transient):
-        await world.render(request)
+    await world.render(await world.request())
     assert world.publisher.events == []
     assert world.units.errors[0].message.startswith("the site is busy")
-    await world.render(request)
+    assert not await world.render.resume()
+    world.clock.advance(timedelta(seconds=1))
+    assert await world.render.resume()
     assert isinstance(world.settled, ReportGenerated)
+    assert not await world.render.resume()
 
 
 async def test_trouble_that_does_not_pass_fails_after_the_last_attempt() -> None:
     world = World()
-    world.reader.failing = [Transient("the site is down") for _ in range(5)]
-    request = await world.request()
-    for _ in range(2):
-        with pytest.raises(Transient):
-            await world.render(request)
-    await world.render(request)
+    world.reader.failing = [Transient("the site is down") for _ in range(9)]
+    await world.render(await world.request())
+    pauses = []
+    while world.units.waiting:
+        (until,) = world.units.waiting.values()
+        pauses.append((until - world.clock.now()).total_seconds())
+        world.clock.set(until)
+        assert await world.render.resume()
+    assert pauses == [1, 5, 15]
     assert isinstance(world.settled, ReportFailed)
-    assert world.settled.attempts == 3
+    assert world.settled.attempts == 4
     assert "the site is down" in world.settled.reason.message
+
+
+async def test_a_unit_that_was_put_off_fails_at_the_deadline() -> None:
+    world = World()
+    request = await world.request()
+    world.clock.set(DEADLINE - timedelta(seconds=0.5))
+    world.reader.failing = [Transient("down")]
+    await world.render(request)
+    assert list(world.units.waiting.values()) == [DEADLINE]
+    world.clock.set(DEADLINE)
+    assert await world.render.resume()
+    assert isinstance(world.settled, ReportFailed)
+    assert world.settled.reason.code == "deadline"
 
 
 async def test_a_bug_settles_the_unit_in_the_end_and_quotes_nothing() -> None:
     world = World()
     world.reader.failing = [LookupError("secret text") for _ in range(3)]
-    request = await world.request()
+    await world.render(await world.request())
     for _ in range(2):
-        with pytest.raises(Transient):
-            await world.render(request)
-    await world.render(request)
+        world.clock.advance(timedelta(seconds=5))
+        assert await world.render.resume()
     assert isinstance(world.settled, ReportFailed)
-    assert world.settled.reason.code == "internal-error"
+    assert (world.settled.reason.code, world.settled.attempts) == ("internal-error", 3)
     assert "LookupError" in world.settled.reason.message
     assert "secret text" not in world.settled.model_dump_json()
+
+
+async def test_what_settled_and_was_not_published_is_published_later() -> None:
+    world = World()
+    world.publisher.failing = [Transient("no broker")]
+    with pytest.raises(Transient):
+        await world.render(await world.request())
+    world.clock.advance(timedelta(seconds=61))
+    await world.render.republish(timedelta(seconds=60))
+    await world.render.republish(timedelta(seconds=60))
+    assert isinstance(world.settled, ReportGenerated)
+    assert len(world.renderer.jobs) == 1
 
 
 async def test_after_the_deadline_nothing_is_made() -> None:
@@ -208,18 +236,17 @@ async def test_a_plan_without_the_unit_fails_it() -> None:
     assert world.settled.reason.code == "unit-unknown"
 
 
-async def test_a_unit_in_other_hands_is_left_alone_for_now() -> None:
+async def test_a_unit_in_other_hands_is_left_to_them() -> None:
     world = World()
     request = await world.request()
-    await world.units.claim(request.unit_id, request.execution_id)
-    with pytest.raises(Transient, match="another process"):
-        await world.render(request)
+    await world.units.claim(request)
+    await world.render(request)
     assert world.reader.asked == []
+    assert world.publisher.events == []
 
 
 async def test_a_renderer_that_was_overtaken_announces_nothing() -> None:
     world = World()
     world.units.taken_over = True
-    with pytest.raises(Transient, match="taken over"):
-        await world.render(await world.request())
+    await world.render(await world.request())
     assert world.publisher.events == []

@@ -44,43 +44,63 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
     publisher = await service.enter(Bus(settings, service=SERVICE))
     subscriptions: list[Subscription] = []
     if settings.plans():
-        subscriptions.append(await _planning(settings, store, sites, plans, publisher))
+        plan = await _planner(settings, store, sites, plans, publisher)
+        subscriptions.append(planning(plan))
+        _again(service, settings, plan, name="plan", times=1)
     if settings.renders():
         pool = await service.enter(
             RenderPool(workers=settings.render_workers, limits=settings.worker_limits())
         )
         files = StoredFiles(objects, max_template_bytes=settings.max_template_bytes)
-        subscriptions.append(
-            await _rendering(
-                settings, store, sites=sites, plans=plans, files=files, pool=pool, publisher=publisher
-            )
+        render = await _renderer(
+            settings, store, sites=sites, plans=plans, files=files, pool=pool, publisher=publisher
         )
+        subscriptions.append(rendering(render, at_once=settings.units_at_once))
+        _again(service, settings, render, name="render", times=max(1, settings.units_at_once // 2))
     consumer = await service.enter(Bus(settings, service=SERVICE, subscriptions=subscriptions))
     for check in (store.problems, objects.problems, consumer.problems):
         service.ready_when(check)
 
 
-async def _planning(
+def _again(
+    service: Service,
+    settings: GeneratorSettings,
+    work: PlanExecution | RenderReport,
+    *,
+    name: str,
+    times: int,
+) -> None:
+    """Take up what was put off, left behind or not published, beside what messages ask for."""
+
+    async def resume() -> None:
+        while not service.stopping.is_set() and await work.resume():
+            pass
+
+    for number in range(1, times + 1):
+        service.every(settings.generator_poll_s, resume, name=f"{name} again {number}")
+    patience = timedelta(seconds=settings.republish_after_s)
+    service.every(settings.republish_after_s / 4, partial(work.republish, patience), name=f"{name} republish")
+
+
+async def _planner(
     settings: GeneratorSettings, store: Store, sites: QlikSites, plans: StoredPlans, publisher: Bus
-) -> Subscription:
+) -> PlanExecution:
     clock = SystemClock()
     executions = MongoExecutions(store, clock, timedelta(seconds=settings.generator_lease_s))
     await executions.ensure_indexes()
-    return planning(
-        PlanExecution(
-            executions=executions,
-            configuration=StoredConfiguration(ConfigurationReader(store)),
-            qlik=QlikQuestions(sites),
-            plans=plans,
-            publisher=publisher,
-            clock=clock,
-            limits=settings.plan_limits(),
-            budget=timedelta(seconds=settings.planning_budget_s),
-        )
+    return PlanExecution(
+        executions=executions,
+        configuration=StoredConfiguration(ConfigurationReader(store)),
+        qlik=QlikQuestions(sites),
+        plans=plans,
+        publisher=publisher,
+        clock=clock,
+        limits=settings.plan_limits(),
+        budget=timedelta(seconds=settings.planning_budget_s),
     )
 
 
-async def _rendering(
+async def _renderer(
     settings: GeneratorSettings,
     store: Store,
     *,
@@ -89,11 +109,11 @@ async def _rendering(
     files: StoredFiles,
     pool: RenderPool,
     publisher: Bus,
-) -> Subscription:
+) -> RenderReport:
     clock = SystemClock()
     units = MongoUnits(store, clock, timedelta(seconds=settings.generator_lease_s))
     await units.ensure_indexes()
-    use_case = RenderReport(
+    return RenderReport(
         units=units,
         plans=plans,
         reader=QlikReader(sites),
@@ -104,7 +124,6 @@ async def _rendering(
         attempts=settings.unit_attempts,
         budget=timedelta(seconds=settings.unit_budget_s),
     )
-    return rendering(use_case, at_once=settings.units_at_once)
 
 
 async def serve(settings: GeneratorSettings) -> None:

@@ -8,7 +8,13 @@ from typing import Generic, Protocol, TypeVar
 
 from contracts.base import ObjectRef, Reason, Selection
 from contracts.configuration import TaskVersion
-from contracts.events import ExecutionPlanned, ReportFailed, ReportGenerated, ReportSkipped
+from contracts.events import (
+    ExecutionPlanned,
+    ReportFailed,
+    ReportGenerated,
+    ReportRequested,
+    ReportSkipped,
+)
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
 from rendering.model import (
@@ -48,14 +54,18 @@ class Settled(Generic[E_co]):
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another process has the work in hand, or had, until its lease runs out."""
+    """The work is recorded, and in somebody's hands or put off; it will be done without the one who asks."""
 
 
 class Executions(Protocol):
     """Which executions are planned; each exactly once."""
 
     async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
-        """Take the planning of an execution, or say why not."""
+        """Record an execution and take its planning, or say why not."""
+        ...
+
+    async def due(self) -> tuple[Claim, Firing] | None:
+        """Take a planning that was put off and is due, or that a process left behind; None if none is."""
         ...
 
     def kept(self, claim: Claim) -> AbstractAsyncContextManager[None]:
@@ -66,16 +76,28 @@ class Executions(Protocol):
         """Record the outcome; False when somebody else took the execution over."""
         ...
 
+    async def postpone(self, claim: Claim, until: datetime, reason: Reason) -> None:
+        """Record a failed attempt and when the next one begins."""
+        ...
+
     async def published(self, execution_id: str, at: datetime) -> None:
         """Record that everything the outcome asks for was published."""
+        ...
+
+    async def unpublished(self, settled_before: datetime) -> Sequence[Settled[ExecutionPlanned]]:
+        """Return outcomes that were recorded, but perhaps never published."""
         ...
 
 
 class Units(Protocol):
     """Which units are rendered; each settles exactly once."""
 
-    async def claim(self, unit_id: str, execution_id: str) -> Claim | Settled[SettledUnit] | Busy:
-        """Take a unit, or say why not."""
+    async def claim(self, request: ReportRequested) -> Claim | Settled[SettledUnit] | Busy:
+        """Record a unit and take it, or say why not."""
+        ...
+
+    async def due(self) -> tuple[Claim, ReportRequested] | None:
+        """Take a unit that was put off and is due, or that a process left behind; None if none is."""
         ...
 
     def kept(self, claim: Claim) -> AbstractAsyncContextManager[None]:
@@ -86,8 +108,16 @@ class Units(Protocol):
         """Record the outcome; False when somebody else took the unit over."""
         ...
 
-    async def give_back(self, claim: Claim, reason: Reason) -> None:
-        """Record a failed attempt and let the next one begin."""
+    async def postpone(self, claim: Claim, until: datetime, reason: Reason) -> None:
+        """Record a failed attempt and when the next one begins."""
+        ...
+
+    async def published(self, unit_id: str, at: datetime) -> None:
+        """Record that the outcome was published."""
+        ...
+
+    async def unpublished(self, settled_before: datetime) -> Sequence[Settled[SettledUnit]]:
+        """Return outcomes that were recorded, but perhaps never published."""
         ...
 
 

@@ -29,13 +29,18 @@ class GeneratorSettings(RuntimeSettings):
     # A process that is killed blocks its execution or units this long; work in hand lengthens its lease.
     generator_lease_s: Annotated[float, Field(ge=1, le=600)] = 30.0
 
+    # Work that was put off, or left behind by a process that died, is looked for this often.
+    generator_poll_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    # What settled this long ago without being published is published again; longer than publishing takes.
+    republish_after_s: Annotated[float, Field(gt=0)] = 60.0
+
     # Planning asks Qlik for iteration values; a site that needs longer is tried again, not waited for.
     planning_budget_s: Annotated[float, Field(ge=1)] = 240.0
     max_units: Annotated[int, Field(ge=1)] = Field(default=20_000, description="files in one execution")
     max_deliveries: Annotated[int, Field(ge=1)] = Field(
         default=50_000, description="deliveries of one execution"
     )
-    # 20,000 files and 50,000 mails took 40 MiB; a larger plan is a task that should be several.
+    # 20,000 files with 30,000 deliveries take 15 MiB; a larger plan is a task that should be several.
     max_plan_bytes: Annotated[int, Field(ge=10_000)] = 64 * _MIB
     default_deadline_s: Annotated[float, Field(ge=1)] = Field(
         default=3600.0, description="for an execution whose task does not exist"
@@ -43,7 +48,8 @@ class GeneratorSettings(RuntimeSettings):
 
     # Units wait for Qlik most of their time, so more of them are in hand than workers render.
     units_at_once: Annotated[int, Field(ge=1, le=64)] = 4
-    unit_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    # With pauses of 1, 5, 15, 30 and then 60 s: a Qlik site may be away for three minutes.
+    unit_attempts: Annotated[int, Field(ge=1, le=100)] = 7
     # Qlik may take minutes to open a large app; with the margin it stays below kafka_max_poll_interval_s.
     unit_budget_s: Annotated[float, Field(ge=1)] = 480.0
     max_template_bytes: Annotated[int, Field(ge=1)] = 50 * _MIB

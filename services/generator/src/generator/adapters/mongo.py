@@ -1,7 +1,9 @@
 """Which executions are planned and which units are rendered: `generator_executions` and `generator_units`.
 
-A row is claimed under a lease, kept alive while work goes on, and settled once with the event that says how;
-whoever asks again gets that event. Both are ledgers (runtime.ledger), so every write is fenced by its token.
+A row holds what was asked for. It is claimed under a lease, kept alive while work goes on, and settled once
+with the event that says how; whoever asks again gets that event. Work that has to wait is put off in its row,
+never in a message, and work that a process left behind is taken up by whoever looks first. Both collections
+are ledgers (runtime.ledger), so every write is fenced by its token.
 """
 
 import asyncio
@@ -14,8 +16,15 @@ from typing import Any
 import structlog
 from pymongo import ASCENDING, IndexModel
 
-from contracts.base import Reason
-from contracts.events import ExecutionPlanned, ReportFailed, ReportGenerated, ReportSkipped
+from contracts.base import Event, Reason
+from contracts.events import (
+    ExecutionPlanned,
+    ReportFailed,
+    ReportGenerated,
+    ReportRequested,
+    ReportSkipped,
+    TaskTriggered,
+)
 from generator.domain.request import Firing
 from generator.ports import Busy, Claim, Settled, SettledUnit
 from runtime.clock import Clock
@@ -31,6 +40,7 @@ SETTLED = "settled"
 # Twice as long as the topics keep their events: afterwards nobody can ask again.
 _KEPT = timedelta(days=30)
 _EXTENSIONS_PER_LEASE = 3
+_BATCH = 50
 _UNIT_EVENTS: Mapping[str, type[SettledUnit]] = {
     cls.TYPE: cls for cls in (ReportGenerated, ReportSkipped, ReportFailed)
 }
@@ -54,7 +64,13 @@ class _Work:
         expiry = IndexModel(
             [("settled_at", ASCENDING)], name="expiry", expireAfterSeconds=int(_KEPT.total_seconds())
         )
-        await self._store.ensure_indexes(self._name, [expiry])
+        # Holds only rows that wait to be published, which are few.
+        unpublished = IndexModel(
+            [("unpublished_since", ASCENDING)],
+            name="unpublished",
+            partialFilterExpression={"unpublished_since": {"$type": "date"}},
+        )
+        await self._store.ensure_indexes(self._name, [expiry, unpublished])
 
     @asynccontextmanager
     async def kept(self, claim: Claim) -> AsyncIterator[None]:
@@ -77,18 +93,48 @@ class _Work:
             except Transient as error:
                 log.warning("lease not extended", collection=self._name, id=lease.id, error=str(error)[:300])
 
-    async def _claim(self, row_id: str, first: Mapping[str, Any]) -> Claim | Document:
+    async def _claim(self, row_id: str, request: Event, first_seen: datetime) -> Claim | Document:
         """Return a claim, or the row that somebody else has or had."""
-        lease = await self._ledger.claim_one(row_id, self._clock.now(), lease_for=self._lease_for, add=first)
+        lease = await self._ledger.claim_one(
+            row_id,
+            self._clock.now(),
+            lease_for=self._lease_for,
+            add={
+                "request": request.model_dump(mode="json"),
+                "first_seen": first_seen,
+            },
+        )
         if lease is not None:
-            return Claim(lease.id, lease.token, lease.attempt, lease.document["first_seen"])
+            return _claim(lease)
         row = await self._ledger.get(row_id)
         if row is None:
             raise Transient(f"the row {row_id} of {self._name} vanished while it was being claimed")
         return row
 
+    async def _due(self) -> Lease | None:
+        return await self._ledger.claim(self._clock.now(), lease_for=self._lease_for)
+
     async def _settle(self, claim: Claim, event: dict[str, Any], at: datetime) -> bool:
-        return await self._ledger.settle(_lease(claim), state=SETTLED, set={"event": event, "settled_at": at})
+        return await self._ledger.settle(
+            _lease(claim), state=SETTLED, set={"event": event, "settled_at": at, "unpublished_since": at}
+        )
+
+    async def postpone(self, claim: Claim, until: datetime, reason: Reason) -> None:
+        """Record a failed attempt and when the next one begins."""
+        await self._ledger.release(_lease(claim), next_attempt_at=until, error=reason.model_dump(mode="json"))
+
+    async def published(self, row_id: str, at: datetime) -> None:
+        """Record when everything was first published; it may be published again."""
+        with store_errors():
+            await self._collection.update_one(
+                {"_id": row_id, "unpublished_since": {"$exists": True}},
+                {"$unset": {"unpublished_since": ""}, "$set": {"published_at": at}},
+            )
+
+    async def _unpublished(self, settled_before: datetime) -> list[Document]:
+        with store_errors():
+            found = self._collection.find({"unpublished_since": {"$lt": settled_before}}).limit(_BATCH)
+            return [row async for row in found]
 
 
 class MongoExecutions(_Work):
@@ -99,25 +145,31 @@ class MongoExecutions(_Work):
         super().__init__(store, EXECUTIONS, clock, lease_for)
 
     async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
-        """Take the planning of an execution, or say why not."""
-        first = {"task_id": firing.task_id, "first_seen": firing.fired_at}
-        found = await self._claim(firing.execution_id, first)
+        """Record an execution and take its planning, or say why not."""
+        request = TaskTriggered(
+            execution_id=firing.execution_id, task_id=firing.task_id, trigger=firing.trigger
+        )
+        found = await self._claim(firing.execution_id, request, firing.fired_at)
         if isinstance(found, Claim):
             return found
-        if found["state"] != SETTLED:
-            return Busy()
-        return Settled(ExecutionPlanned.model_validate(found["event"]), found["settled_at"])
+        return _planned(found) if found["state"] == SETTLED else Busy()
+
+    async def due(self) -> tuple[Claim, Firing] | None:
+        """Take a planning that was put off and is due, or that a process left behind."""
+        lease = await self._due()
+        if lease is None:
+            return None
+        event = TaskTriggered.model_validate(lease.document["request"])
+        claim = _claim(lease)
+        return claim, Firing(event.execution_id, event.task_id, event.trigger, claim.first_seen)
+
+    async def unpublished(self, settled_before: datetime) -> list[Settled[ExecutionPlanned]]:
+        """Return outcomes that were recorded, but perhaps never published."""
+        return [_planned(row) for row in await self._unpublished(settled_before)]
 
     async def settle(self, claim: Claim, event: ExecutionPlanned, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the execution over."""
         return await self._settle(claim, event.model_dump(mode="json"), at)
-
-    async def published(self, execution_id: str, at: datetime) -> None:
-        """Record when everything was first published; for people, as publishing may be repeated."""
-        with store_errors():
-            await self._collection.update_one(
-                {"_id": execution_id, "published_at": {"$exists": False}}, {"$set": {"published_at": at}}
-            )
 
 
 class MongoUnits(_Work):
@@ -127,26 +179,40 @@ class MongoUnits(_Work):
         """Take the store and how long a silent renderer keeps its claims."""
         super().__init__(store, UNITS, clock, lease_for)
 
-    async def claim(self, unit_id: str, execution_id: str) -> Claim | Settled[SettledUnit] | Busy:
-        """Take a unit, or say why not."""
-        first = {"execution_id": execution_id, "first_seen": self._clock.now()}
-        found = await self._claim(unit_id, first)
+    async def claim(self, request: ReportRequested) -> Claim | Settled[SettledUnit] | Busy:
+        """Record a unit and take it, or say why not."""
+        found = await self._claim(request.unit_id, request, self._clock.now())
         if isinstance(found, Claim):
             return found
-        if found["state"] != SETTLED:
-            return Busy()
-        model = _UNIT_EVENTS[found["event"]["type"]]
-        return Settled(model.model_validate(found["event"]["body"]), found["settled_at"])
+        return _rendered(found) if found["state"] == SETTLED else Busy()
+
+    async def due(self) -> tuple[Claim, ReportRequested] | None:
+        """Take a unit that was put off and is due, or that a process left behind."""
+        lease = await self._due()
+        if lease is None:
+            return None
+        return _claim(lease), ReportRequested.model_validate(lease.document["request"])
+
+    async def unpublished(self, settled_before: datetime) -> list[Settled[SettledUnit]]:
+        """Return outcomes that were recorded, but perhaps never published."""
+        return [_rendered(row) for row in await self._unpublished(settled_before)]
 
     async def settle(self, claim: Claim, event: SettledUnit, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the unit over."""
         return await self._settle(claim, {"type": event.TYPE, "body": event.model_dump(mode="json")}, at)
 
-    async def give_back(self, claim: Claim, reason: Reason) -> None:
-        """Record a failed attempt and let the next one begin at once; the bus makes the pause."""
-        await self._ledger.release(
-            _lease(claim), next_attempt_at=self._clock.now(), error=reason.model_dump(mode="json")
-        )
+
+def _planned(row: Document) -> Settled[ExecutionPlanned]:
+    return Settled(ExecutionPlanned.model_validate(row["event"]), row["settled_at"])
+
+
+def _rendered(row: Document) -> Settled[SettledUnit]:
+    model = _UNIT_EVENTS[row["event"]["type"]]
+    return Settled(model.model_validate(row["event"]["body"]), row["settled_at"])
+
+
+def _claim(lease: Lease) -> Claim:
+    return Claim(lease.id, lease.token, lease.attempt, lease.document["first_seen"])
 
 
 def _lease(claim: Claim) -> Lease:

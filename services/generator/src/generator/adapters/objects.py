@@ -1,5 +1,6 @@
 """Plans, templates and artifacts in the object store."""
 
+import asyncio
 from collections import OrderedDict
 from hashlib import sha256
 from typing import Generic, TypeVar
@@ -48,7 +49,7 @@ class StoredPlans:
 
     async def put(self, plan: ExecutionPlan) -> ObjectRef:
         """Store a plan under its content and return where. Raises Permanent when it is too large."""
-        body = plan.model_dump_json().encode()
+        body = (await asyncio.to_thread(plan.model_dump_json)).encode()
         if len(body) > self._max_bytes:
             raise Permanent(
                 "plan-too-large",
@@ -68,13 +69,15 @@ class StoredPlans:
             return known
         body = await self._objects.get(ref, max_bytes=self._max_bytes)
         try:
-            return self._recent.put(ref.sha256, ExecutionPlan.model_validate_json(body))
+            # Seconds for a plan of 20,000 files; the event loop has heartbeats to send.
+            plan = await asyncio.to_thread(ExecutionPlan.model_validate_json, body)
         except ValidationError as error:
             raise Permanent(
                 "plan-unreadable",
                 f"the plan {ref.key} does not fit its schema ({error.error_count()} faults)",
                 "run the task again; check that all generators have the same version",
             ) from error
+        return self._recent.put(ref.sha256, plan)
 
 
 class StoredFiles:

@@ -45,16 +45,20 @@ class Namer:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        # Ten thousand files of one name would otherwise be counted up from 2 ten thousand times.
+        self._last: dict[str, int] = {}
 
     def unique(self, name: str) -> str:
         """Return `name`, or the first numbered form of it that was not handed out before."""
         stem, dot, extension = name.rpartition(".")
         if not dot:
             stem, extension = name, ""
-        candidate, number = name, 1
+        key = name.casefold()
+        candidate, number = name, self._last.get(key, 1)
         while candidate.casefold() in self._taken:
             number += 1
             candidate = f"{stem} ({number}){dot}{extension}"
+        self._last[key] = number
         self._taken.add(candidate.casefold())
         return candidate
 

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from contracts.base import ObjectRef
+from contracts.base import ObjectRef, Reason
 from contracts.events import ExecutionPlanned
 from contracts.plan import ExecutionPlan
 from generator.domain.admission import Admitted, Fail, admit, deadline, late
 from generator.domain.outcomes import not_planned, planned, requests
+from generator.domain.patience import next_attempt
 from generator.domain.planning import Sources, plan
-from generator.domain.request import Firing, Limits, prepare, questions
+from generator.domain.request import Firing, Limits, TaskSetup, prepare, questions
 from generator.ports import Busy, Claim, Configuration, Executions, Plans, Questions, Settled
 from runtime.bus import Publisher
 from runtime.clock import Clock
@@ -40,26 +41,50 @@ class PlanExecution:
     """How long one attempt may take; it has to end well before Kafka takes the consumer for dead."""
 
     async def __call__(self, firing: Firing) -> None:
-        """Plan the execution, unless it is planned, and publish what came of it.
+        """Record and plan the execution, unless it is planned, and publish what came of it.
 
-        Raises Transient when it has to be tried again: nothing is lost by that, and nothing is planned twice.
+        Returns when the message is no longer needed: the execution is planned and published, or its row says
+        when it is tried again. Raises Transient while neither can be recorded.
         """
         with execution_span("plan", firing.execution_id, task_id=firing.task_id):
             found = await self.executions.claim(firing)
-            if isinstance(found, Busy):
-                raise Transient(f"execution {firing.execution_id} is being planned by another process")
-            settled = found if isinstance(found, Settled) else await self._settle(firing, found)
-            await self._publish(settled.event, settled.at)
-            await self.executions.published(firing.execution_id, self.clock.now())
+            if isinstance(found, Settled):
+                await self._publish(found)
+            elif not isinstance(found, Busy):
+                await self._work(firing, found)
 
-    async def _settle(self, firing: Firing, claim: Claim) -> Settled[ExecutionPlanned]:
+    async def resume(self) -> bool:
+        """Plan one execution that was put off or left behind; False if there is none."""
+        if (found := await self.executions.due()) is None:
+            return False
+        claim, firing = found
+        with execution_span("plan", firing.execution_id, task_id=firing.task_id):
+            await self._work(firing, claim)
+        return True
+
+    async def republish(self, patience: timedelta) -> None:
+        """Publish what was planned so long ago and perhaps never published, as after a crash."""
+        for settled in await self.executions.unpublished(self.clock.now() - patience):
+            with execution_span("plan again", settled.event.execution_id):
+                await self._publish(settled)
+
+    async def _work(self, firing: Firing, claim: Claim) -> None:
         # The first sight counts for the deadline: a message that comes again must not move it.
         firing = Firing(firing.execution_id, firing.task_id, firing.trigger, claim.first_seen)
         async with self.executions.kept(claim):
-            event = await self._decide(firing)
+            setup = TaskSetup(None, None)
+            try:
+                setup = await self.configuration.setup(firing.task_id)
+                event = await self._decide(firing, setup)
+            except Transient as error:
+                known = setup.version is not None
+                deadline_at = deadline(firing, setup, self.limits) if known else None
+                await self._postpone(claim, deadline_at, str(error))
+                return
             at = self.clock.now()
             if not await self.executions.settle(claim, event, at):
-                raise Transient(f"the planning of execution {firing.execution_id} was taken over")
+                log.warning("planning was taken over", execution_id=firing.execution_id)
+                return
         log.info(
             "execution planned",
             execution_id=firing.execution_id,
@@ -68,10 +93,15 @@ class PlanExecution:
             units=event.unit_count,
             deliveries=event.delivery_count,
         )
-        return Settled(event, at)
+        await self._publish(Settled(event, at))
 
-    async def _decide(self, firing: Firing) -> ExecutionPlanned:
-        setup = await self.configuration.setup(firing.task_id)
+    async def _postpone(self, claim: Claim, deadline_at: datetime | None, message: str) -> None:
+        until = next_attempt(claim.attempt, self.clock.now(), deadline_at)
+        log.warning("planning put off", execution_id=claim.id, until=until.isoformat(), error=message[:500])
+        reason = Reason(code="out-of-order", message=message[:4000], remedy="none needed; it is tried again")
+        await self.executions.postpone(claim, until, reason)
+
+    async def _decide(self, firing: Firing, setup: TaskSetup) -> ExecutionPlanned:
         deadline_at = deadline(firing, setup, self.limits)
         admission = admit(firing, setup, now=self.clock.now(), deadline_at=deadline_at)
         if isinstance(admission, Admitted):
@@ -105,13 +135,15 @@ class PlanExecution:
         request = prepare(admission.task, catalog)
         answers = await self.qlik.answers(questions(request))
         sources = Sources(firing, admission.task, catalog, self.clock.now(), deadline_at)
-        made = plan(sources, request, answers, self.limits)
+        # Twenty thousand files take seconds to plan, and heartbeats must go on meanwhile.
+        made = await asyncio.to_thread(plan, sources, request, answers, self.limits)
         return made if isinstance(made, Fail) else (made, await self.plans.put(made))
 
-    async def _publish(self, event: ExecutionPlanned, at: datetime) -> None:
+    async def _publish(self, settled: Settled[ExecutionPlanned]) -> None:
+        event, at = settled.event, settled.at
         await self.publisher.publish(event, occurred_at=at)
-        if event.plan is None:
-            return
-        wanted = list(requests(await self.plans.get(event.plan), event.plan))
-        for start in range(0, len(wanted), _BATCH):
-            await self.publisher.publish_all(wanted[start : start + _BATCH], occurred_at=at)
+        if event.plan is not None:
+            wanted = list(requests(await self.plans.get(event.plan), event.plan))
+            for start in range(0, len(wanted), _BATCH):
+                await self.publisher.publish_all(wanted[start : start + _BATCH], occurred_at=at)
+        await self.executions.published(event.execution_id, self.clock.now())

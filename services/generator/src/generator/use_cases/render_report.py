@@ -10,10 +10,11 @@ from hashlib import sha256
 import structlog
 
 from contracts.base import Artifact, ObjectRef, Reason
-from contracts.events import RenderTimings, ReportRequested
+from contracts.events import RenderTimings, ReportGenerated, ReportRequested
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.admission import late
 from generator.domain.outcomes import artifact_key, failed, find, generated, moment, skipped
+from generator.domain.patience import next_attempt
 from generator.ports import (
     Busy,
     Claim,
@@ -36,6 +37,9 @@ from runtime.telemetry import execution_span, span
 
 log = structlog.get_logger(__name__)
 
+# A fault of the program rarely mends itself.
+_ATTEMPTS_OF_A_BUG = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderReport:
@@ -54,34 +58,58 @@ class RenderReport:
     """How long one attempt may take; it has to end well before Kafka takes the consumer for dead."""
 
     async def __call__(self, request: ReportRequested) -> None:
-        """Make the unit's file, unless it has settled, and publish what came of it.
+        """Record the unit and make its file, unless it has settled, and publish what came of it.
 
-        Raises Transient when it has to be tried again.
+        Returns when the message is no longer needed: the unit has settled and is published, or its row says
+        when it is tried again. Raises Transient while neither can be recorded.
         """
         with execution_span("render", request.execution_id, unit_id=request.unit_id):
-            found = await self.units.claim(request.unit_id, request.execution_id)
-            if isinstance(found, Busy):
-                raise Transient(f"unit {request.unit_id} is in the hands of another process")
-            settled = found if isinstance(found, Settled) else await self._settle(request, found)
-            await self.publisher.publish(settled.event, occurred_at=settled.at)
+            found = await self.units.claim(request)
+            if isinstance(found, Settled):
+                await self._publish(found)
+            elif not isinstance(found, Busy):
+                await self._work(request, found)
 
-    async def _settle(self, request: ReportRequested, claim: Claim) -> Settled[SettledUnit]:
+    async def resume(self) -> bool:
+        """Make one unit that was put off or left behind; False if there is none."""
+        if (found := await self.units.due()) is None:
+            return False
+        claim, request = found
+        with execution_span("render", request.execution_id, unit_id=request.unit_id):
+            await self._work(request, claim)
+        return True
+
+    async def republish(self, patience: timedelta) -> None:
+        """Publish what settled so long ago and was perhaps never published, as after a crash."""
+        for settled in await self.units.unpublished(self.clock.now() - patience):
+            with execution_span("render again", settled.event.execution_id):
+                await self._publish(settled)
+
+    async def _publish(self, settled: Settled[SettledUnit]) -> None:
+        await self.publisher.publish(settled.event, occurred_at=settled.at)
+        await self.units.published(settled.event.unit_id, self.clock.now())
+
+    async def _work(self, request: ReportRequested, claim: Claim) -> None:
         async with self.units.kept(claim):
             event = await self._attempt(request, claim)
+            if event is None:
+                return
             at = self.clock.now()
             if not await self.units.settle(claim, event, at):
-                raise Transient(f"unit {request.unit_id} was taken over")
+                log.warning("unit was taken over", unit_id=request.unit_id)
+                return
         log.info(
             "unit settled",
             execution_id=request.execution_id,
             unit_id=request.unit_id,
             outcome=event.TYPE,
-            reason=None if event.TYPE == "report-generated" else event.reason.code,  # type: ignore[union-attr]
+            reason=None if isinstance(event, ReportGenerated) else event.reason.code,
             attempt=claim.attempt,
         )
-        return Settled(event, at)
+        await self._publish(Settled(event, at))
 
-    async def _attempt(self, request: ReportRequested, claim: Claim) -> SettledUnit:
+    async def _attempt(self, request: ReportRequested, claim: Claim) -> SettledUnit | None:
+        """Return how the unit settled; None when it is put off."""
         left = request.deadline_at - self.clock.now()
         if left <= timedelta(0):
             return failed(request, late(request.deadline_at), claim.attempt)
@@ -91,19 +119,24 @@ class RenderReport:
         except Permanent as error:
             return failed(request, error.reason, claim.attempt)
         except Exception as error:  # noqa: BLE001 - whatever it is, the unit has to settle in the end
-            return await self._again(request, claim, error)
+            return await self._after(error, request, claim)
 
-    async def _again(self, request: ReportRequested, claim: Claim, error: Exception) -> SettledUnit:
-        """Settle as failed when there is no further attempt, else give the unit back and raise."""
-        reason = self._reason(error)
-        if self.clock.now() >= request.deadline_at:
+    async def _after(self, error: Exception, request: ReportRequested, claim: Claim) -> SettledUnit | None:
+        """Settle as failed when there is no further attempt, else put the unit off."""
+        reason, now = self._reason(error), self.clock.now()
+        if now >= request.deadline_at:
             return failed(request, late(request.deadline_at, reason.message), claim.attempt)
-        if reason.code == "internal-error":
+        unexpected = reason.code == "internal-error"
+        if unexpected:
             log.error("rendering failed", unit_id=request.unit_id, attempt=claim.attempt, exc_info=error)
-        if claim.attempt >= self.attempts:
+        if claim.attempt >= (min(self.attempts, _ATTEMPTS_OF_A_BUG) if unexpected else self.attempts):
             return failed(request, reason, claim.attempt)
-        await self.units.give_back(claim, reason)
-        raise Transient(f"unit {request.unit_id} is to be tried again: {reason.message}") from error
+        until = next_attempt(claim.attempt, now, request.deadline_at)
+        log.warning(
+            "unit put off", unit_id=request.unit_id, until=until.isoformat(), error=reason.message[:500]
+        )
+        await self.units.postpone(claim, until, reason)
+        return None
 
     def _reason(self, error: Exception) -> Reason:
         if isinstance(error, Transient):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config_api.domain.changes import Stamp, Stored, remove, save, shown, switch
-from config_api.domain.drafts import MASK, ConnectionDraft, TaskDraft
+from config_api.domain.drafts import MASK, ConnectionDraft, RecipientDraft, TaskDraft
 from config_api.domain.errors import ConflictError, ForbiddenError, InvalidError
 from config_api.domain.identity import (
     WINDOW,
@@ -16,7 +16,7 @@ from config_api.domain.identity import (
     token_hash,
     wait_for,
 )
-from config_api.domain.kinds import CONNECTION, TASK
+from config_api.domain.kinds import CONNECTION, RECIPIENT, TASK
 from config_api.domain.rights import Actor, Right, Role, demand, lesser, may
 from config_api.domain.runs import request_run
 from contracts.configuration import TaskHead
@@ -115,6 +115,18 @@ def test_switching_changes_only_the_head_and_only_once() -> None:
     assert write.event.action == "disabled"
     assert switch(stored, enabled=True, stamp=_stamp(3)) is None
     assert remove(stored, _stamp(4)).document is None
+
+
+def test_a_change_that_does_not_speak_of_the_switch_leaves_it_alone() -> None:
+    draft = TaskDraft.model_validate(TASK_BODY)
+    off = save(TASK, "t", draft.model_copy(update={"enabled": False}), None, _stamp()).stored
+    for sent, expected in ((None, False), (True, True), (False, False)):
+        write = save(TASK, "t", draft.model_copy(update={"enabled": sent}), off, _stamp(2), last_version=1)
+        assert (write.document or {})["enabled"] is expected
+    assert (save(TASK, "t", draft, None, _stamp()).document or {})["enabled"] is True
+    person = RecipientDraft(name="Ann")
+    absent = save(RECIPIENT, "p", person.model_copy(update={"enabled": False}), None, _stamp()).stored
+    assert (save(RECIPIENT, "p", person, absent, _stamp(2)).document or {})["enabled"] is False
 
 
 def test_answers_and_events_hold_no_secret() -> None:

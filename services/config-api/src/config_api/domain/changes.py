@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from config_api.domain.drafts import MASK, ConnectionDraft, Draft, StorageSpaceDraft, TaskDraft, TemplateDraft
+from config_api.domain.drafts import (
+    MASK,
+    ConnectionDraft,
+    Draft,
+    RecipientDraft,
+    StorageSpaceDraft,
+    TaskDraft,
+    TemplateDraft,
+)
 from config_api.domain.errors import InvalidError, Problem
 from config_api.domain.kinds import TASK, Kind
 from config_api.domain.references import Reference, references
@@ -106,7 +114,7 @@ def save(
     version = _task_version(key, draft, last_version + 1, stamp) if isinstance(draft, TaskDraft) else None
     if isinstance(draft, TaskDraft):
         document = TaskHead(
-            id=key, name=draft.name, enabled=draft.enabled, current_version=last_version + 1
+            id=key, name=draft.name, enabled=_enabled(draft, before), current_version=last_version + 1
         ).model_dump(mode="json")
     elif isinstance(draft, TemplateDraft):
         document = _template(key, draft, before, upload)
@@ -217,6 +225,8 @@ def _plain(
     kind: Kind, key: str, draft: Draft, before: Stored | None, sealed: Mapping[str, str]
 ) -> dict[str, Any]:
     content = draft.model_dump(mode="json", exclude={"id", "secrets"})
+    if isinstance(draft, RecipientDraft):
+        content["enabled"] = _enabled(draft, before)
     if "sealed" in kind.model.model_fields:
         content["sealed"] = dict(sealed)
     if isinstance(draft, ConnectionDraft):
@@ -243,6 +253,13 @@ def _task_version(key: str, draft: TaskDraft, number: int, stamp: Stamp) -> dict
     content = draft.model_dump(mode="json", exclude={"id", "enabled"})
     about = {"task_id": key, "version": number, "created_at": stamp.at, "created_by": stamp.actor.name}
     return TaskVersion.model_validate(content | about).model_dump(mode="json")
+
+
+def _enabled(draft: TaskDraft | RecipientDraft, before: Stored | None) -> bool:
+    """Return the switch after a change: a change that does not speak of it must not set it."""
+    if draft.enabled is not None:
+        return draft.enabled
+    return bool(before.document["enabled"]) if before else True
 
 
 def _trigger_ids(draft: Draft) -> tuple[str, ...]:

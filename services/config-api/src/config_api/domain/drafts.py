@@ -33,6 +33,8 @@ Slug = Annotated[
 MASK = "••••"
 """What stands in answers where a secret is set; sent back unchanged it keeps the secret."""
 
+Enabled = Annotated[bool | None, Field(description="left out, it stays as it is; what is new is enabled")]
+
 READ_ONLY = frozenset({"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "file"})
 """Fields answers carry and requests may repeat without effect, so that what was read can be sent back."""
 
@@ -57,7 +59,7 @@ class RecipientDraft(Draft):
     """A person who gets reports."""
 
     email: Email | None = None
-    enabled: bool = True
+    enabled: Enabled = None
     attributes: dict[Annotated[str, Field(min_length=1, max_length=100)], str] = Field(
         default_factory=dict, max_length=200
     )
@@ -119,7 +121,7 @@ class ReportDraft(Draft):
 class TaskDraft(Draft):
     """A task as a whole: every change of it makes a new immutable version."""
 
-    enabled: bool = True
+    enabled: Enabled = None
     description: Annotated[str, Field(max_length=4000)] = ""
     reports: tuple[TaskReport, ...] = Field(default=(), max_length=100)
     recipients: tuple[TaskRecipient, ...] = Field(default=(), max_length=10_000)

@@ -1,4 +1,4 @@
-"""What config-api stored, as the other services read it (docs/architecture/configuration.md).
+"""What config-api stored, as the other services read it.
 
 Documents are `{"_id": ..., **model_dump(mode="json")}` of the models in contracts.configuration. config-api
 is the only writer and uses the names and functions of this module, too.

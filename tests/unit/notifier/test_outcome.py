@@ -1,6 +1,9 @@
 """docs/architecture/outcome.md as a table."""
 
+import inspect
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -13,6 +16,7 @@ from notifier.domain.model import Item, Planned, Status
 from notifier.domain.outcome import MAX_REASONS, Complete, Wait, decide
 from support.notifier_kit import DEADLINE, NOW, delivery, execution, planned, unit
 
+ROOT = Path(__file__).parents[3]
 GRACE = timedelta(seconds=10)
 PROBLEM = Reason(code="no-address", message="Bob has no address.")
 G, SK, F, OK, UN = Status.GENERATED, Status.SKIPPED, Status.FAILED, Status.SUCCEEDED, Status.UNKNOWN
@@ -186,3 +190,11 @@ def test_success_means_that_nothing_failed_and_nothing_is_missing(
     if missing:
         assert result.outcome is Outcome.ERROR
         assert isinstance(decide(run, settled, NOW, grace=GRACE), Wait)
+
+
+def test_page_names_every_reason_the_decision_can_give() -> None:
+    page = (ROOT / "docs/architecture/outcome.md").read_text(encoding="utf-8")
+    source = Path(inspect.getfile(decide)).read_text(encoding="utf-8")
+    codes = set(re.findall(r'code="([a-z-]+)"', source)) - {"no-reason"}
+    assert len(codes) > 5
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []

@@ -170,7 +170,7 @@ def _items() -> list[dict[str, Any]]:
 
 async def _measured(stage: Stage, execution_id: str) -> Burst:
     """Read the times from the events: from the plan to the last file, to the last delivery."""
-    records = await stage.audit(execution=execution_id)
+    records = await stage.audit(execution_id=execution_id)
     at: dict[str, list[datetime]] = {}
     timings: list[dict[str, float]] = []
     for record in records:

@@ -129,7 +129,7 @@ async def test_whatever_dies_every_unit_and_delivery_settles_and_nothing_is_sent
 
 
 async def check_invariants(stage: Stage, execution_id: str, execution: dict[str, Any]) -> None:
-    records = await stage.audit(execution=execution_id)
+    records = await stage.audit(execution_id=execution_id)
     by_type: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_type.setdefault(record["type"].removeprefix("io.broadsheet.").removesuffix(".v1"), []).append(

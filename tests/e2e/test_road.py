@@ -113,7 +113,8 @@ async def test_a_disabled_task_is_run_by_nothing_and_each_attempt_is_recorded(st
                 "kind": "schedule",
                 "id": unique("every-second"),
                 "rule": {"kind": "interval", "every_seconds": 1},
-                "start": (datetime.now(tz=UTC) + timedelta(seconds=2)).isoformat(),
+                "start": (now := datetime.now(tz=UTC)).isoformat(),
+                "end": (now + timedelta(seconds=8)).isoformat(),
             },
             {
                 "kind": "qlik-reload",
@@ -137,14 +138,14 @@ async def test_a_disabled_task_is_run_by_nothing_and_each_attempt_is_recorded(st
     await stage.platform.qlik.reload(CUSTOMERS_APP)
 
     async def recorded() -> bool:
-        skips = await stage.audit(task=created["id"], type="io.broadsheet.trigger-skipped.v1")
+        skips = await stage.audit(task_id=created["id"], type="io.broadsheet.trigger-skipped.v1")
         kinds = {record["data"]["trigger"]["kind"] for record in skips}
         return kinds == {"schedule", "qlik-reload"}
 
     await until(recorded, seconds=60, every=0.5, what="a recorded skip of schedule and reload")
     assert "skipped" == execution["outcome"]
     assert [] == await stage.mails_for(persons[0]["email"])
-    records = await stage.audit(task=created["id"])
+    records = await stage.audit(task_id=created["id"])
     planned = [each["data"] for each in records if "execution-planned" in each["type"]]
     assert [("skipped", "task-disabled")] == [
         (each["disposition"], each["reason"]["code"]) for each in planned
@@ -183,7 +184,7 @@ async def test_a_schedule_runs_its_task_once_per_due_time(stage: Stage) -> None:
         return len(await stage.mails_for(persons[0]["email"])) >= 3
 
     await until(ran, seconds=90, every=0.5, what="three mails")
-    triggered = await stage.audit(task=created["id"], type="io.broadsheet.task-triggered.v1")
+    triggered = await stage.audit(task_id=created["id"], type="io.broadsheet.task-triggered.v1")
     assert 3 == len(triggered)
     assert 3 == len(await stage.mails_for(persons[0]["email"]))
 
@@ -252,7 +253,7 @@ async def test_one_execution_is_one_trace_from_the_trigger_to_the_outcome_mail(s
         ]
         return {"config-api", "generator", "distributor", "notifier"} <= {
             span["service"] for span in spans
-        } and any(span["service"] == "notifier" and "mail" in span["name"] for span in spans)
+        } and any(span["service"] == "notifier" and "notification" in span["name"] for span in spans)
 
     await until(exported, seconds=30, every=0.5, what="spans of every service in one trace")
     ids_of = {span["span_id"] for span in spans}

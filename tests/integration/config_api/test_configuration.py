@@ -271,6 +271,18 @@ async def test_a_new_file_is_a_new_version_of_the_template(kit: Kit, admin: http
     assert answer.status_code == 200, answer.text
     assert answer.json()["version"] == 2
     assert len(kit.objects.contents) == 2, "the old file stays for executions that are planned with it"
+    stale = await admin.put(
+        "/api/v1/templates/delays-page/file",
+        files={"file": ("late.html", b"<p>late</p>", "text/html")},
+        headers={"If-Match": '"1"'},
+    )
+    assert stale.status_code == 412
+    whatever = await admin.put(
+        "/api/v1/templates/delays-page/file",
+        files={"file": ("new.html", b"<p>new</p>", "text/html")},
+        headers={"If-Match": "*"},
+    )
+    assert whatever.json()["version"] == 2, "the same bytes are the same version"
     content = await admin.get("/api/v1/templates/delays-page/file")
     assert content.content == b"<p>new</p>"
     assert content.headers["content-disposition"].startswith("attachment")

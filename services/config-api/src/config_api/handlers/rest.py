@@ -153,10 +153,9 @@ def _uploads(templates: Templates, gate: Gate) -> APIRouter:
         if_match: IfMatch = None,
     ) -> Response:
         """Upload a new version of the file; executions that are planned keep the old one."""
+        expected = None if if_match == "*" else revision_of(if_match)
         data = await _read(file, templates.max_bytes)
-        stored = await templates.replace(
-            key, file.filename or "", data, actor, expected=revision_of(if_match)
-        )
+        stored = await templates.replace(key, file.filename or "", data, actor, expected=expected)
         return _object(stored)
 
     @router.get("/templates/{key}/file", name="download a template")

@@ -44,7 +44,10 @@ class Templates:
         return await self._configuration.create(TEMPLATE, draft, actor, upload=upload)
 
     async def replace(self, key: str, file_name: str, data: bytes, actor: Actor, *, expected: int) -> Stored:
-        """Store a new version of a template's file. The kind stays what it is."""
+        """Store a new version of a template's file; `expected` None takes the present revision.
+
+        The kind stays what it is.
+        """
         demand(actor, Right.CONFIGURATION)
         before = await self._configuration.get(TEMPLATE, key, actor)
         upload = await self._upload(file_name, data)
@@ -57,7 +60,14 @@ class Templates:
                 )
             )
         draft = TemplateDraft(name=before.document["name"], tags=before.document["tags"])
-        return await self._configuration.change(TEMPLATE, key, draft, actor, expected=expected, upload=upload)
+        return await self._configuration.change(
+            TEMPLATE,
+            key,
+            draft,
+            actor,
+            expected=before.revision if expected is None else expected,
+            upload=upload,
+        )
 
     async def download(self, key: str, actor: Actor) -> tuple[str, ObjectRef, AsyncIterator[bytes]]:
         """Return file name, reference and content of a template."""

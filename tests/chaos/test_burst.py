@@ -1,4 +1,4 @@
-"""A burst of 500 units while everything dies in turn: all settles, nothing that was accepted is sent twice."""
+"""A burst of 500 units while everything dies in turn: all settles, nothing accepted is sent twice."""
 
 import asyncio
 import functools

@@ -1,10 +1,11 @@
 """A judge for QIX frames: the OpenRPC description that Qlik publishes, made usable as JSON Schema.
 
-The description (QIX 12.2528.0) lies outside of the repository, at ``$BROADSHEET_SHARED/qlik/engine-rpc.json`` or
-``../shared/qlik/engine-rpc.json``. Three rewrites make it fit what engines really send: constants may be given by
-their short or their long name; a number may be one of the texts for not-a-number and infinity; and the list of
-members that layouts and properties may have besides the fixed ones is read for what it means (a schema by
-member name, next to anything the author of an object likes), since as JSON Schema it says something else.
+The description (QIX 12.2528.0) lies outside of the repository, at ``$BROADSHEET_SHARED/qlik/engine-
+rpc.json`` or ``../shared/qlik/engine-rpc.json``. Three rewrites make it fit what engines really send:
+constants may be given by their short or their long name; a number may be one of the texts for not-a-number
+and infinity; and the list of members that layouts and properties may have besides the fixed ones is read
+for what it means (a schema by member name, next to anything the author of an object likes), since as JSON
+Schema it says something else.
 """
 
 import functools
@@ -68,7 +69,10 @@ def _named_parts(description: Json) -> dict[str, str]:
 
 
 class OpenRpc:
-    """The description, ready to judge parameters, results and layouts. Every check gives a list of complaints."""
+    """The description, ready to judge parameters, results and layouts.
+
+    Every check gives a list of complaints.
+    """
 
     def __init__(self, description: Json) -> None:
         components = _rewritten(description["components"]["schemas"])

@@ -45,7 +45,8 @@ class FaultError(ValueError):
 class Fault:
     """When a call of ``method`` comes for the ``after + 1``-th time, ``kind`` happens, ``times`` times.
 
-    ``method`` is a method of the engine or a path of an HTTP interface, with ``*`` for anything; empty is all.
+    ``method`` is a method of the engine or a path of an HTTP interface, with ``*`` for anything; empty is
+    all.
     """
 
     kind: str

@@ -74,7 +74,10 @@ class Reloads:
             self._repository.finish(execution, success=success, message=course.message)
 
     def start_task(self, task: Task) -> str | None:
-        """Start a task in the background; the id of the execution session, or None when it cannot be started."""
+        """Start a task in the background.
+
+        The id of the execution session, or None when it cannot be started.
+        """
         triggered = self._repository.trigger(task)
         if triggered is None:
             return None

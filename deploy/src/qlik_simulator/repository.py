@@ -82,7 +82,10 @@ Post = Callable[[str, list[Json]], Awaitable[None]]
 
 
 class Repository:
-    """Tasks, executions and subscriptions of a site. Callbacks go out in the background, one request per change."""
+    """Tasks, executions and subscriptions of a site.
+
+    Callbacks go out in the background, one request per change.
+    """
 
     def __init__(self, site: Site, post: Post, matches: Callable[[str, Json], bool]) -> None:
         self._site = site

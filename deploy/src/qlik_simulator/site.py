@@ -1,4 +1,7 @@
-"""The simulated site: its apps, who may come in, its faults, its policy, and the clock and id source of everything."""
+"""The simulated site.
+
+Its apps, who may come in, its faults, its policy, and the clock and id source of everything.
+"""
 
 import uuid
 from collections.abc import Callable

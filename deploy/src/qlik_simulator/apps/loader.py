@@ -1,4 +1,7 @@
-"""Reading apps: the built-in flights app, or a folder with CSV or Parquet tables and an optional ``app.json``."""
+"""Reading apps.
+
+The built-in flights app, or a folder with CSV or Parquet tables and an optional ``app.json``.
+"""
 
 import json
 import uuid

@@ -12,7 +12,10 @@ PER_MINUTE: Final = {"tier1": 1000, "tier2": 100, "reports": 10, "reloads": 50}
 
 @dataclass
 class RateLimiter:
-    """Counts calls. Over the limit the whole tier is blocked for that user until the oldest calls are forgotten."""
+    """Counts calls.
+
+    Over the limit the whole tier is blocked for that user until the oldest calls are forgotten.
+    """
 
     clock: Callable[[], float]  # seconds, never going back
     per_minute: dict[str, int] = field(default_factory=lambda: dict(PER_MINUTE))

@@ -116,9 +116,11 @@ class Reports:
         if fault is not None and fault.kind == "stay":
             return
         await asyncio.sleep(self.seconds / 2)
+        if fault is not None:
+            report.status = "failed"
+            report.reasons = [ReportError(fault.topic or "REP-500100", "failed on command").shown()]
+            return
         try:
-            if fault is not None:
-                raise ReportError(fault.topic or "REP-500100", "failed on command")
             content = await asyncio.to_thread(make, report, to_serial(self.site.now()))
         except ReportError as error:
             report.status, report.reasons = "failed", [error.shown()]

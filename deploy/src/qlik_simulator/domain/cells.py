@@ -21,7 +21,10 @@ Json = dict[str, Any]
 
 
 def wire_number(number: float) -> float | int | str:
-    """A number as the engine writes it: integers without a fraction, and texts for what JSON has no number for."""
+    """A number as the engine writes it.
+
+    Integers without a fraction, and texts for what JSON has no number for.
+    """
     if np.isnan(number):
         return "NaN"
     if np.isinf(number):

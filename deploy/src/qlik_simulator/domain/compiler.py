@@ -43,7 +43,10 @@ DEFAULT_SET: Final = SetName("$")
 
 @dataclass(frozen=True)
 class Context:
-    """What an expression is evaluated against: the data, the selections by state, variables, and the moment."""
+    """What an expression is evaluated against.
+
+    The data, the selections by state, variables, and the moment.
+    """
 
     model: DataModel
     states: Mapping[str, Selections]
@@ -57,10 +60,15 @@ class Context:
 
 
 class Compiler:
-    """Collects what the expressions of one calculation need; make one, compile all of them, then run `plan`."""
+    """Collects what the expressions of one calculation need.
 
-    def __init__(self, context: Context) -> None:
+    With ``one_set`` every aggregation looks at the rows it is given: for expressions without set analysis,
+    where filtering each aggregation again would only cost time.
+    """
+
+    def __init__(self, context: Context, *, one_set: bool = False) -> None:
         self.context = context
+        self.one_set = one_set
         self.sets: dict[SetNode, str] = {}
         self.row_expressions: dict[Node, Value] = {}
         self.row_columns: list[pl.Expr] = []
@@ -145,7 +153,7 @@ class Compiler:
             raise ExpressionError(f"Error in expression: {call.name} takes at least 1 parameter")
         source = self._stored_row(call.arguments[0])
         chosen = self._set_column(call.chosen_set or DEFAULT_SET)
-        numbers = source.as_number().filter(pl.col(chosen))
+        numbers = self._within(source.as_number(), chosen)
         shown = source.shown
         match call.name:
             case "sum":
@@ -168,7 +176,7 @@ class Compiler:
         return stored
 
     def _by_value(self, call: Call, source: Value, chosen: str) -> Value:
-        key = (source.as_text() if source.text is not None else source.as_number()).filter(pl.col(chosen))
+        key = self._within(source.as_text() if source.text is not None else source.as_number(), chosen)
         present = key.drop_nulls()
         if call.name == "count":
             return Value((present.n_unique() if call.distinct else present.len()).cast(pl.Float64))
@@ -177,15 +185,15 @@ class Compiler:
         if call.name == "only":
             single = present.n_unique() == 1
             number = (
-                None if source.number is None else source.number.filter(pl.col(chosen)).drop_nulls().first()
+                None if source.number is None else self._within(source.number, chosen).drop_nulls().first()
             )
-            text = None if source.text is None else source.text.filter(pl.col(chosen)).drop_nulls().first()
+            text = None if source.text is None else self._within(source.text, chosen).drop_nulls().first()
             return Value(
                 None if number is None else pl.when(single).then(number),
                 None if text is None else pl.when(single).then(text),
                 source.shown,
             )
-        texts = source.as_text().filter(pl.col(chosen)).drop_nulls()
+        texts = self._within(source.as_text(), chosen).drop_nulls()
         match call.name, len(call.arguments):
             case "concat", 1 | 2:
                 delimiter = call.arguments[1] if len(call.arguments) == 2 else Text("")  # noqa: PLR2004
@@ -211,6 +219,9 @@ class Compiler:
             value = value.renamed(f"r{index}:n", f"r{index}:t")
         self.row_expressions[node] = value
         return value
+
+    def _within(self, values: pl.Expr, chosen: str) -> pl.Expr:
+        return values if self.one_set else values.filter(pl.col(chosen))
 
     def _set_column(self, node: SetNode) -> str:
         return self.sets.setdefault(node, f"s:{len(self.sets)}")
@@ -270,8 +281,5 @@ def _arithmetic(operator: str, left: Value, right: Value) -> Value:
             return Value(first - second, shown=shown)
         case "*":
             return Value(first * second)
-        case "/":
-            return Value(pl.when(second != 0).then(first / second))
         case _:
-            power = first.pow(second)
-            return Value(pl.when(power.is_finite()).then(power))
+            return Value(pl.when(second != 0).then(first / second))

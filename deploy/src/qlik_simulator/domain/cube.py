@@ -1,4 +1,7 @@
-"""Calculating a cube: groups of dimension values with their measures, sorted, before it is laid out in pages."""
+"""Calculating a cube.
+
+Groups of dimension values with their measures, sorted, before it is laid out in pages.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +39,10 @@ class Dimension:
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """A calculated cube. ``codes[d][row]`` is an element number, ``size`` of the field for a missing value."""
+    """A calculated cube.
+
+    ``codes[d][row]`` is an element number, ``size`` of the field for a missing value.
+    """
 
     definition: CubeDefinition
     dimensions: tuple[Dimension, ...]

@@ -69,11 +69,56 @@ MESSAGES: Final[dict[int, str]] = {
     Code.PAGES_TOO_LARGE: "Calculation pages too large",
     Code.RELOAD_IN_PROGRESS: "Reload in progress",
     Code.EXPORT_NO_DATA: "No data",
+    # what the simulator answers on command only
+    -128: "Internal error",
+    6: "Out of memory",
+    10: "Internal error",
+    16: "Unknown error",
+    19: "Memory limit reached",
+    21: "Engine Terminated",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    409: "Conflict",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    1000: "App already exists",
+    1008: "Failed to connect to app",
+    1013: "Unknown error",
+    1015: "Static App size exceeded",
+    1017: "Unknown error",
+    4000: "User access denied",
+    5000: "Server out of session and usage cals",
+    5001: "File not found",
+    5002: "File not found",
+    5003: "Server out of cals",
+    5004: "Server out of named cals",
+    5005: "Server off duty",
+    5006: "Server busy",
+    5007: "License has expired",
+    5009: "No user license available for the user of this session",
+    6000: "Invalid hypercube object",
+    6002: "Invalid hypercube object state",
+    7002: "Out of object memory",
+    7003: "Too many cells",
+    7011: "The object is not in a valid data state",
+    7014: "A calculation condition stopped the calculation",
+    9003: "Resource not found",
+    12004: "User authentication failure",
+    13000: "Out of memory",
+    15000: "Search timeout",
+    20000: "Feature disabled",
 }
 
 
 class QixError(Exception):
-    """A request that the engine answers with an error: a code of the table and a parameter that names the culprit."""
+    """A request that the engine answers with an error.
+
+    A code of the table and a parameter that names the culprit.
+    """
 
     def __init__(self, code: int, parameter: str = "", message: str | None = None) -> None:
         self.code = code

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from qlik_simulator.domain.compiler import Compiler, Context
+from qlik_simulator.domain.compiler import DEFAULT_SET, Compiler, Context
 from qlik_simulator.domain.errors import ExpressionError
 from qlik_simulator.domain.fields import Codes, Field, Mask, Numbers
 from qlik_simulator.domain.formats import GENERAL, NumberFormat
@@ -23,7 +23,10 @@ _MOST_EXPANSIONS: Final = 50
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """The results of one expression: numbers (NaN where there is none), texts (None where formatted from the number)."""
+    """The results of one expression.
+
+    Numbers (NaN where there is none), texts (None where formatted from the number).
+    """
 
     numbers: Numbers
     texts: tuple[str | None, ...] | None
@@ -42,7 +45,10 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """Groups of dimension values and the results for each: ``codes[d][i]`` is the element of group i (size = missing)."""
+    """Groups of dimension values and the results for each.
+
+    ``codes[d][i]`` is the element of group i (size = missing).
+    """
 
     codes: tuple[Codes, ...]
     columns: tuple[Column, ...]
@@ -96,6 +102,9 @@ def grouped(dimensions: Sequence[Field], nodes: Sequence[Node], context: Context
     """Evaluate expressions per combination of dimension values (in element order) and over everything."""
     compiler = Compiler(context)
     values = [compiler.aggregate(node) for node in nodes]
+    if set(compiler.sets) <= {DEFAULT_SET}:
+        compiler = Compiler(context, one_set=True)
+        values = [compiler.aggregate(node) for node in nodes]
     masks = {node: context.rows(node) for node in compiler.sets}
     selected = possible_rows(context.model, context.states[context.state])
     base = selected
@@ -167,8 +176,8 @@ def _frame(
     data = {column: model.column(column) for column in needed}
     for index, of in enumerate(dimensions):
         data[f"d{index}"] = of.code_series
-    for node, name in compiler.sets.items():
-        data[name] = pl.Series(masks[node])
+    if not compiler.one_set:
+        data |= {name: pl.Series(masks[node]) for node, name in compiler.sets.items()}
     if not data:
         data["any"] = pl.Series(np.zeros(model.rows, dtype=np.int8))
     frame = pl.DataFrame(data)

@@ -72,17 +72,15 @@ class NumberFormat:
             "qnDec": _decimals(self.pattern) if self.pattern else 10,
             "qUseThou": 1 if self.thousand and self.thousand in self.pattern else 0,
         }
-        for name, value in (("qFmt", self.pattern), ("qDec", self.decimal), ("qThou", self.thousand)):
-            if value:
-                found[name] = value
-        return found
+        texts = {"qFmt": self.pattern, "qDec": self.decimal, "qThou": self.thousand}
+        return found | {name: value for name, value in texts.items() if value}
 
     @property
     def is_auto(self) -> bool:
         """Whether the engine chooses the format."""
         return self.type == "U"
 
-    def text(self, number: float) -> str:
+    def text(self, number: float) -> str:  # noqa: PLR0911 - one return per kind of format
         """The text of a number in this format; ``-`` for one that is not a number."""
         if math.isnan(number):
             return "-"
@@ -132,7 +130,8 @@ def pattern_text(number: float, pattern: str, decimal: str = ".", thousand: str 
     body = _NUMBER_BODY.search(chosen)
     if body is None:
         return chosen
-    prefix, core, suffix = chosen[: body.start()], body.group().rstrip(" \u00a0"), chosen[body.end() :]
+    core = body.group().rstrip(" \u00a0")
+    prefix, suffix = chosen[: body.start()], chosen[body.start() + len(core) :]
     scaled = abs(number) * (100 if "%" in suffix else 1)
     whole_pattern, _, fraction_pattern = core.partition(decimal) if decimal in core else (core, "", "")
     least, most = fraction_pattern.count("0"), len(fraction_pattern)
@@ -175,7 +174,7 @@ def interval_text(number: float) -> str:
     return f"{sign}{hours}:{rest // 60:02d}:{rest % 60:02d}"
 
 
-def _date_part(token: str, moment: datetime) -> str:  # noqa: PLR0911 - a table of lambdas would build every part
+def _date_part(token: str, moment: datetime) -> str:  # noqa: C901, PLR0911 - a table of lambdas would build every part
     match token:
         case "YYYY":
             return f"{moment.year:04d}"

@@ -79,7 +79,7 @@ class _Reader:
             raise self._wrong("garbage after expression")
 
     def expression(self) -> Node:
-        """The whole precedence ladder: or, and, not, comparison, ``&``, sums, products, powers."""
+        """The whole precedence ladder: or, and, not, comparison, ``&``, sums, products."""
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ExpressionError("Error in expression: it is nested too deeply")
@@ -137,10 +137,7 @@ class _Reader:
     def _signed(self) -> Node:
         if operator := self._take("-", "+"):
             return Unary(operator, self._signed())
-        base = self._primary()
-        if self._take("^"):
-            return Binary("^", base, self._signed())
-        return base
+        return self._primary()
 
     def _primary(self) -> Node:
         token = self._next()

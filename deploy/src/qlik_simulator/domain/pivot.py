@@ -91,7 +91,7 @@ class _Builder:
         if depth == len(columns):
             return []
         column = columns[depth]
-        nodes = []
+        nodes: list[Node] = []
         if column == PSEUDO:
             for index, measure in enumerate(self.cube.definition.measures):
                 node = Node(-1, measure.title, float("nan"), "P", (*path, index))
@@ -100,8 +100,7 @@ class _Builder:
             return nodes
         dimension = self.cube.dimensions[column]
         codes = sorted({int(code) for code in rows[:, column]}, key=lambda code: self._place(column, code))
-        for code in codes:
-            nodes.append(self._node(columns, depth, rows, path, code, is_left=is_left))
+        nodes += [self._node(columns, depth, rows, path, code, is_left=is_left) for code in codes]
         if dimension.definition.show_total and nodes:
             total = Node(_TOTAL, _TOTAL_TITLE, float("nan"), "T", (*path, _TOTAL))
             if any(later == PSEUDO for later in columns[depth + 1 :]):
@@ -152,7 +151,8 @@ class _Builder:
 def pivot(cube: Cube, context: Context, expanded: frozenset[Path] = frozenset()) -> Pivot:
     """Lay a calculated cube out as a pivot.
 
-    ``expanded`` holds (side, path...) of the open nodes, side 0 being left; (side,) alone opens the whole side.
+    ``expanded`` holds (side, path...) of the open nodes, side 0 being left; (side,) alone opens the whole
+    side.
     """
     definition = cube.definition
     if definition.indent:
@@ -187,7 +187,10 @@ class Values:
 
 
 def size(found: Pivot) -> tuple[int, int]:
-    """Columns and rows of the data: ``qSize``. A stacked cube has one row per value of its first dimension."""
+    """Columns and rows of the data: ``qSize``.
+
+    A stacked cube has one row per value of its first dimension.
+    """
     if found.cube.definition.mode == "K":
         return max((len(node.leaves()) for node in found.left), default=0), len(found.left)
     has_measures = bool(found.cube.definition.measures)
@@ -209,7 +212,10 @@ def pivot_page(found: Pivot, page: Mapping[str, Any]) -> Json:
 
 
 def _cut(nodes: Sequence[Node], start: int, end: int) -> list[Json]:
-    """The nodes with a leaf in a range of leaves; ``qUp`` and ``qDown`` count a group's leaves outside of it."""
+    """The nodes with a leaf in a range of leaves.
+
+    ``qUp`` and ``qDown`` count a group's leaves outside of it.
+    """
     shown, offset = [], 0
     for node in nodes:
         count = len(node.leaves())
@@ -268,7 +274,10 @@ def _point(column: Column, row: int, definition: CubeDefinition, measure: int, *
 
 
 def stack_page(found: Pivot, page: Mapping[str, Any]) -> Json:
-    """One ``NxStackPage``: the first dimension's nodes below a root, the second's below each, then the value."""
+    """One ``NxStackPage``.
+
+    The first dimension's nodes below a root, the second's below each, then the value.
+    """
     width, height = size(found)
     left, top, wide, high = bounds(page, width, height)
     shown = [_stacked(found, node, top + index) for index, node in enumerate(found.left[top : top + high])]

@@ -25,7 +25,7 @@ def literal(of: Field, text: str) -> frozenset[int]:
 
 
 def search(of: Field, text: str) -> frozenset[int]:
-    """The values a search finds: ``>=5<10`` by number, ``A*`` and ``?A`` by pattern, ``(a|b)`` any of, else the text.
+    """The values a search finds: ``>=5<10`` by number, ``A*`` by pattern, ``(a|b)`` any of, else the text.
 
     A search by expression (``=Sum(x)>5``) is refused with `UnsupportedError`.
     """

@@ -1,7 +1,7 @@
 """Selections: which values are chosen per field, and what follows for every other value.
 
-All functions are pure: they take a state and give a new one. The logical rule is Qlik's: values within a field
-are alternatives, fields are conditions that must hold together.
+All functions are pure: they take a state and give a new one. The logical rule is Qlik's: values within a
+field are alternatives, fields are conditions that must hold together.
 """
 
 from collections.abc import Iterable
@@ -156,9 +156,9 @@ def choose(
 ) -> Outcome:
     """Select elements of a field.
 
-    A selection in a locked field changes nothing and answers false, unless ``soft_lock``. When the new selection
-    is impossible together with earlier ones, the earlier ones in other fields give way; when a *locked* one
-    stands against it, nothing changes and the answer is false.
+    A selection in a locked field changes nothing and answers false, unless ``soft_lock``. When the new
+    selection is impossible together with earlier ones, the earlier ones in other fields give way; when a
+    *locked* one stands against it, nothing changes and the answer is false.
     """
     before = selections.get(name)
     locked = before is not None and before.locked
@@ -205,7 +205,10 @@ def clear_all(selections: Selections, *, locked_also: bool) -> Selections:
 
 
 def lock(selections: Selections, name: str, *, locked: bool) -> Outcome:
-    """Lock or unlock the selection in a field; without a selection there is nothing to lock and the answer is false."""
+    """Lock or unlock the selection in a field.
+
+    Without a selection there is nothing to lock and the answer is false.
+    """
     if selections.get(name) is None:
         return Outcome(selections, success=False)
     return Outcome(selections.with_lock(name, locked=locked), success=True)

@@ -32,7 +32,10 @@ class Address:
 
 
 def parse_address(target: str) -> Address | None:
-    """Read ``[/prefix]/app/<app|engineData>[/identity/<token>][/ttl/<seconds>][?query]``; None when it is not that."""
+    """Read ``[/prefix]/app/<app|engineData>[/identity/<token>][/ttl/<seconds>][?query]``.
+
+    None when it is not that.
+    """
     parts = urlsplit(target)
     match = _PATH.match(parts.path)
     if match is None:

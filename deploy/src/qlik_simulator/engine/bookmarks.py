@@ -13,7 +13,10 @@ Json = dict[str, Any]
 
 
 def stored(document: Document) -> Json:
-    """The selections of every state as a bookmark keeps them: by field and text, so that a reload does not matter."""
+    """The selections of every state as a bookmark keeps them.
+
+    By field and text, so that a reload does not matter.
+    """
     return {
         state: {
             name: [of.texts[code] for code in sorted(chosen.elements)]

@@ -66,7 +66,7 @@ class Call:
 
     @property
     def now(self) -> float:
-        """This moment as a serial number."""
+        """The moment of the call as a serial number."""
         return to_serial(self.site.now())
 
     def layouts(self) -> Layouts:

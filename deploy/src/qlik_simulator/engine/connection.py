@@ -1,4 +1,7 @@
-"""One socket: frames in, frames out. The JSON-RPC envelope, handles, delta, change and close lists, aborts."""
+"""One socket: frames in, frames out.
+
+The JSON-RPC envelope, handles, delta, change and close lists, aborts.
+"""
 
 import asyncio
 import contextlib
@@ -193,7 +196,7 @@ class Connection:
             outcome = method.run(call)
         except QixError as error:
             self._fail(request["id"], error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug in one method must not end the socket
             _LOG.exception("a request failed: %s", request.get("method"))
             self._fail(request["id"], QixError(Code.RPC_INTERNAL))
         else:
@@ -219,7 +222,7 @@ class Connection:
             result = await asyncio.to_thread(work)
         except QixError as error:
             self._fail(request["id"], error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             _LOG.exception("a calculation failed: %s", request.get("method"))
             self._fail(request["id"], QixError(Code.RPC_INTERNAL))
         else:

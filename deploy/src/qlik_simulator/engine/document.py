@@ -1,4 +1,7 @@
-"""An app as one session sees it: the data of the moment it was opened, selections, variables, session objects."""
+"""An app as one session sees it.
+
+The data of the moment it was opened, selections, variables, session objects.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

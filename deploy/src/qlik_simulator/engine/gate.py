@@ -25,10 +25,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class Admitted:
-    """An upgrade that goes through. What the caller finds behind it depends on ``manner``:
+    """An upgrade that goes through.
 
-    ``engine`` greets at once; ``proxy`` tells who the caller is first, and minds the session limit; ``login``
-    says that the caller has to log in; ``silent`` closes without a greeting, as for a cookie that has expired.
+    What the caller finds behind it depends on ``manner``: ``engine`` greets at once; ``proxy`` tells who
+    the caller is first, and minds the session limit; ``login`` says that the caller has to log in;
+    ``silent`` closes without a greeting, as for a cookie that has expired.
     """
 
     user: str
@@ -49,7 +50,10 @@ def proxy_session(site: Site, prefix: str, headers: Mapping[str, str]) -> ProxyS
 
 
 class DirectGate:
-    """The engine's own port: the caller names the user (as a certificate lets it), or shows a bearer token."""
+    """The engine's own port.
+
+    The caller names the user (as a certificate lets it), or shows a bearer token.
+    """
 
     def __init__(self, site: Site, *, trust_user_header: bool) -> None:
         self._site = site
@@ -72,7 +76,10 @@ class DirectGate:
 
 
 class WebGate:
-    """The port of the proxy, and of a Cloud tenant: bearer tokens, cookies, tickets, JWT sessions with CSRF tokens."""
+    """The port of the proxy, and of a Cloud tenant.
+
+    Bearer tokens, cookies, tickets, JWT sessions with CSRF tokens.
+    """
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -71,7 +71,10 @@ class Layouts:
         return pivot(cube, self.context(cube.definition.state), expanded)
 
     def cube_layout(self, cube: Cube, pages: Sequence[Mapping[str, Any]], place: tuple[str, str]) -> Json:
-        """The ``HyperCube`` in the mode of the cube; ``place`` is the object and the path of the definition."""
+        """The ``HyperCube`` in the mode of the cube.
+
+        ``place`` is the object and the path of the definition.
+        """
         layout = cube_layout(cube, pages)
         mode = cube.definition.mode
         if mode == "S":
@@ -90,7 +93,10 @@ class Layouts:
         }
 
     def find(self, target: GenericObject, path: str, kind: str) -> tuple[Json, str]:
-        """The definition at a path such as ``/qHyperCubeDef``, and its state. Raises error 4 or 6000 by code."""
+        """The definition at a path such as ``/qHyperCubeDef``, and its state.
+
+        Raises error 4 or 6000 by code.
+        """
         found: Any = self.properties(target)
         for part in path.strip("/").split("/"):
             if isinstance(found, list) and part.isdigit() and int(part) < len(found):

@@ -1,4 +1,7 @@
-"""Sessions: keyed by user, app and identity. Sockets with the same key share everything; that is the danger."""
+"""Sessions: keyed by user, app and identity.
+
+Sockets with the same key share everything; that is the danger.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -87,7 +90,10 @@ class Sessions:
         return made, False
 
     def detach(self, session: EngineSession, listener: Listener, ttl: float | None) -> None:
-        """A socket is gone. After the last one the session lingers for ``ttl`` seconds, then it is forgotten."""
+        """A socket is gone.
+
+        After the last one the session lingers for ``ttl`` seconds, then it is forgotten.
+        """
         if listener in session.listeners:
             session.listeners.remove(listener)
         if session.listeners or self._by_key.get(session.key) is not session:

@@ -83,9 +83,11 @@ def cloud_routes(tenant: Tenant) -> APIRouter:
     api = APIRouter(prefix="/api/v1")
     _add_apps(api, tenant)
     _add_reloads(api, tenant)
+    _add_one_reload(api, tenant)
     _add_webhooks(api, tenant)
     _add_deliveries(api, tenant)
     _add_reports(api, tenant)
+    _add_outputs(api, tenant)
     router.include_router(api)
     return router
 
@@ -201,6 +203,8 @@ def _add_reloads(api: APIRouter, tenant: Tenant) -> None:
             links["prev"] = {"href": str(request.url.include_query_params(next=max(start - limit, 0)))}
         return {"data": page, "links": links}
 
+
+def _add_one_reload(api: APIRouter, tenant: Tenant) -> None:
     @api.get("/reloads/{reload_id}")
     async def one(reload_id: str, request: Request) -> Json:
         tenant.user(request, "tier1")
@@ -328,18 +332,20 @@ def _add_deliveries(api: APIRouter, tenant: Tenant) -> None:
         webhooks.resend(found)
 
 
+def _report(tenant: Tenant, report_id: str) -> Report:
+    found = tenant.reports.all.get(report_id)
+    if found is None:
+        raise CloudError(404, "REP-404000", "Not found", report_id)
+    return found
+
+
+def _location(request: Request, report: Report) -> str:
+    output_id = report.output.id if report.output is not None else ""
+    return f"{str(request.base_url).rstrip('/')}/api/v1/temp-contents/{output_id}?inline=1"
+
+
 def _add_reports(api: APIRouter, tenant: Tenant) -> None:
     reports = tenant.reports
-
-    def known(report_id: str) -> Report:
-        found = reports.all.get(report_id)
-        if found is None:
-            raise CloudError(404, "REP-404000", "Not found", report_id)
-        return found
-
-    def location(request: Request, report: Report) -> str:
-        output_id = report.output.id if report.output is not None else ""
-        return f"{str(request.base_url).rstrip('/')}/api/v1/temp-contents/{output_id}?inline=1"
 
     @api.post("/reports", status_code=202)
     async def create(request: Request, response: Response, asked: Annotated[Json, Body()]) -> Json:
@@ -359,11 +365,11 @@ def _add_reports(api: APIRouter, tenant: Tenant) -> None:
     @api.get("/reports/{report_id}/status")
     async def status(report_id: str, request: Request) -> Json:
         tenant.user(request, "tier1")
-        found = known(report_id)
+        found = _report(tenant, report_id)
         results = []
         if found.output is not None:
             results.append(
-                {"location": location(request, found), "outputId": found.asked["output"]["outputId"]}
+                {"location": _location(request, found), "outputId": found.asked["output"]["outputId"]}
             )
         return {
             "status": found.status,
@@ -376,7 +382,7 @@ def _add_reports(api: APIRouter, tenant: Tenant) -> None:
     @api.get("/reports/{report_id}/outputs")
     async def outputs(report_id: str, request: Request) -> Json:
         tenant.user(request, "tier1")
-        found = known(report_id)
+        found = _report(tenant, report_id)
         entry: Json = {
             "outputId": found.asked["output"]["outputId"],
             "status": found.status,
@@ -385,13 +391,15 @@ def _add_reports(api: APIRouter, tenant: Tenant) -> None:
             "exportErrors": found.reasons,
         }
         if found.output is not None:
-            entry |= {"location": location(request, found), "sizeBytes": len(found.output.content)}
+            entry |= {"location": _location(request, found), "sizeBytes": len(found.output.content)}
         return {"data": [entry], "links": {"self": {"href": str(request.url)}}}
 
+
+def _add_outputs(api: APIRouter, tenant: Tenant) -> None:
     @api.get("/temp-contents/{output_id}")
     async def download(output_id: str, request: Request) -> Response:
         tenant.user(request, "tier1")
-        found = reports.outputs.get(output_id)
+        found = tenant.reports.outputs.get(output_id)
         if found is None:
             raise CloudError(404, "TEMPCONTENT-404", "Not found", output_id)
         if tenant.site.now() >= found.ends:

@@ -73,8 +73,12 @@ def proxy_routes(site: Site, sessions: Sessions) -> APIRouter:
 
     @router.post("/qps/{prefix}/ticket", status_code=201)
     @router.post("/qps/ticket", status_code=201)
-    async def ticket(asked: Annotated[TicketRequest, Body()], request: Request, xrfkey: str = "") -> Json:
+    async def ticket(
+        asked: Annotated[TicketRequest, Body()], request: Request, xrfkey: str = "", prefix: str = ""
+    ) -> Json:
         xrfkey_checked(request, xrfkey)
+        if prefix not in site.policy.prefixes:
+            raise HTTPException(400, "the virtual proxy is not linked to the central proxy")
         if user_of(request.headers.get("x-qlik-user", "")) is None:
             raise HTTPException(403, "Forbidden")  # no certificate
         return service.ticket(asked)

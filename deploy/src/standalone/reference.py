@@ -36,9 +36,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables, read once at the start. Generated from the code (`make reference`). Durations",
-        "end in `_s` and are seconds, sizes end in `_bytes`. A value that is out of bounds ends the process",
-        "with a message that names the variable.",
+        "Environment variables, read once at the start. Generated from the code (`make reference`).",
+        "Durations end in `_s` and are seconds, sizes end in `_bytes`. A value that is out of bounds ends",
+        "the process with a message that names the variable.",
     ]
     for title, cls, below in _GROUPS:
         inherited = set(below.model_fields) if below else set()

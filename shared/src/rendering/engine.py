@@ -15,8 +15,10 @@ from rendering.model import (
     TemplateKind,
 )
 from rendering.pptx import fill_pptx
+from rendering.raster import pdf_to_png
 from rendering.xlsx.book import fill_xlsx
 
+PREVIEW_DPI = 110.0
 Answer = tuple[bytes, list[str]]
 Renderer = Callable[[bytes, RenderData, RenderOptions], Answer]
 
@@ -51,6 +53,16 @@ def _pdf(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
     return html.to_pdf(html.render_html(template, data, options), data, options)
 
 
+def _png(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    """The first page as a picture: for previews and for the body of a mail."""
+    pdf, warnings = _pdf(template, data, options)
+    return pdf_to_png(pdf, PREVIEW_DPI, limit=1)[0], warnings
+
+
+def _parquet(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
+    return plain.to_parquet(plain.table_of(data, options)), []
+
+
 def _csv(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
     return plain.to_csv(plain.table_of(data, options), options), []
 
@@ -69,6 +81,8 @@ RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
     (TemplateKind.PPTX, OutputFormat.PPTX): fill_pptx,
     (TemplateKind.HTML, OutputFormat.HTML): _html,
     (TemplateKind.HTML, OutputFormat.PDF): _pdf,
+    (TemplateKind.HTML, OutputFormat.PNG): _png,
+    (TemplateKind.TABLE, OutputFormat.PARQUET): _parquet,
     (TemplateKind.TABLE, OutputFormat.CSV): _csv,
     (TemplateKind.TABLE, OutputFormat.TXT): _txt,
     (TemplateKind.TABLE, OutputFormat.XLSX): _table,

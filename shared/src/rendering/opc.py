@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, cast
@@ -178,6 +179,39 @@ class Package:
         etree.SubElement(root, REL_NS + "Relationship", Id=new, Type=type_, Target="/" + target)
         self.write(where, serialize(root))
         return new
+
+    def copy(self, name: str, deep: AbstractSet[str], without: AbstractSet[str] = frozenset()) -> str:
+        """Copy a part beside itself; returns the new name.
+
+        Parts it points to are shared, but those of the kinds in ``deep`` are copied too, and pointers of the
+        kinds in ``without`` are dropped.
+        """
+        folder, file = posixpath.split(name)
+        new = self.free_name(f"{folder}/broadsheet{{}}.{file.rpartition('.')[2]}")
+        self.write(new, self.read(name))
+        if any(e.get("PartName", "").lower() == "/" + name.lower() for e in self.xml(TYPES)):
+            self.declare(new, self.content_type(name))
+        if rels_name(name) in self:
+            root = self.xml(rels_name(name))
+            rels = {rel.id: rel for rel in self.rels(name)}
+            for element in list(root):
+                rel = rels.get(element.get("Id", ""))
+                if rel is None or rel.kind in without:
+                    root.remove(element)
+                elif not rel.external:
+                    copied = rel.kind in deep and rel.target in self
+                    element.set(
+                        "Target", "/" + (self.copy(rel.target, deep, without) if copied else rel.target)
+                    )
+            self.write(rels_name(new), serialize(root))
+        return new
+
+    def remove_rel(self, name: str, id_: str) -> None:
+        """Remove one relationship of a part."""
+        root = self.xml(rels_name(name))
+        for element in [e for e in root if e.get("Id") == id_]:
+            root.remove(element)
+        self.write(rels_name(name), serialize(root))
 
     def drop_rels(self, name: str, kind: str) -> None:
         """Remove the relationships of one kind from a part."""

@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
-from io import StringIO
+from datetime import date, datetime, time
+from io import BytesIO, StringIO
 from math import isfinite
+from typing import Any
 from xml.sax.saxutils import escape
 
-from rendering.model import Cell, RenderData, RenderOptions, TableData, TemplateError, raw
+from rendering.model import Cell, ColumnKind, RenderData, RenderOptions, Scalar, TableData, TemplateError, raw
 from rendering.opc import build
 from rendering.values import cell_text, clean, display, serial
 from rendering.xlsx.formula import column_name
@@ -39,6 +40,43 @@ def to_csv(table: TableData, options: RenderOptions, separator: str = "") -> byt
     for row in table.rows:
         writer.writerow([_text(cell, options, guard=guard) for cell in row])
     return out.getvalue().encode("utf-8-sig" if options.csv_bom else "utf-8", "replace")
+
+
+def to_parquet(table: TableData) -> bytes:
+    """A typed column file: numbers, dates and truth values by the kind of the column, texts otherwise."""
+    import polars as pl  # noqa: PLC0415 - only this export needs it
+
+    kinds: dict[str, Any] = {
+        "number": pl.Float64,
+        "date": pl.Date,
+        "datetime": pl.Datetime("us"),
+        "bool": pl.Boolean,
+        "text": pl.String,
+    }
+    columns = []
+    for position, column in enumerate(table.columns):
+        values = [_typed(raw(row[position]), column.kind) for row in table.rows]
+        columns.append(pl.Series(column.name, values, dtype=kinds[column.kind], strict=False))
+    out = BytesIO()
+    pl.DataFrame(columns).write_parquet(out, compression="zstd", statistics=True)
+    return out.getvalue()
+
+
+def _typed(value: Scalar, kind: ColumnKind) -> Scalar:
+    """The value as its column has it; what does not fit is missing, except that anything can be a text."""
+    if isinstance(value, bool) or value is None:
+        return value if kind == "bool" else None if kind != "text" or value is None else str(value).lower()
+    fits: Scalar = None
+    if kind == "text":
+        fits = value if isinstance(value, str) else display(value, RenderOptions())
+    elif kind == "number" and isinstance(value, int | float):
+        fits = float(value)
+    elif kind == "date" and isinstance(value, date):
+        fits = value.date() if isinstance(value, datetime) else value
+    elif kind == "datetime" and isinstance(value, date):
+        fits = value if isinstance(value, datetime) else datetime.combine(value, time())
+        fits = fits.replace(tzinfo=None)
+    return fits
 
 
 def _text(cell: Cell, options: RenderOptions, *, guard: bool) -> str:

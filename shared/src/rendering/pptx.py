@@ -5,7 +5,6 @@ slide and vanishes: the slide is written once per turn, or only under the condit
 row that does not fit its slide goes on, with its other rows, on copies of the slide.
 """
 
-import posixpath
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from rendering.language import Language, Scope
 from rendering.media import EMU, Media, asked
 from rendering.model import RenderData, RenderOptions, TableData, TemplateError
 from rendering.office_charts import fill_chart
-from rendering.opc import Package, child, descendants, local, namespace, rels_name, serialize
+from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import Statement, has_tags, pieces, statement
 from rendering.xlsx.sheet import expressions_in, is_column
 
@@ -26,6 +25,8 @@ Element = Any
 MAX_SLIDES = 1_000
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _MARGIN = 36 * 12_700  # half an inch stays free at the foot of a slide
+_OWN = frozenset({"chart", "package"})  # every slide has its own numbers
+_NOT_COPIED = frozenset({"notesSlide"})  # notes belong to one slide
 _FIRST_ID = 256  # slide ids below are reserved
 
 
@@ -126,7 +127,11 @@ class _Deck:
         changed = False
         for entry, shows in planned:
             at = list(holder).index(entry)
-            copies = [shows[0].part, *(self._copy(show.part) for show in shows[1:])] if shows else []
+            copies = (
+                [shows[0].part, *(self.package.copy(show.part, _OWN, _NOT_COPIED) for show in shows[1:])]
+                if shows
+                else []
+            )
             if not shows:
                 holder.remove(entry)
                 changed = True
@@ -150,43 +155,6 @@ class _Deck:
         for element in descendants(self.root, "ext"):
             if any(local(e) == "sectionLst" for e in element):
                 element.getparent().remove(element)
-
-    def _copy(self, part: str) -> str:
-        """A copy of a template slide, with charts of its own and without its notes."""
-        package = self.package
-        new = package.free_name("ppt/slides/broadsheet{}.xml")
-        package.write(new, package.read(part))
-        package.declare(new, package.content_type(part))
-        self._copy_rels(part, new, {"notesSlide"})
-        return new
-
-    def _copy_rels(self, part: str, new: str, without: frozenset[str] | set[str]) -> None:
-        package = self.package
-        if rels_name(part) not in package:
-            return
-        root = package.xml(rels_name(part))
-        rels = {rel.id: rel for rel in package.rels(part)}
-        for element in list(root):
-            rel = rels.get(element.get("Id", ""))
-            if rel is None or rel.kind in without:
-                root.remove(element)
-            elif not rel.external:
-                target = rel.target
-                if rel.kind in {"chart", "package"} and target in package:
-                    target = self._copy_part(target)
-                element.set("Target", "/" + target)
-        package.write(rels_name(new), serialize(root))
-
-    def _copy_part(self, part: str) -> str:
-        package = self.package
-        folder, file = posixpath.split(part)
-        new = package.free_name(f"{folder}/broadsheet{{}}.{file.rpartition('.')[2]}")
-        package.write(new, package.read(part))
-        kind = package.content_type(part)
-        if kind:
-            package.declare(new, kind)
-        self._copy_rels(part, new, frozenset())
-        return new
 
     def _fill(self, part: str, show: _Show) -> None:
         for rel in self.package.rels(part):

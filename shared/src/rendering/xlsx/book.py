@@ -1,10 +1,12 @@
 """An xlsx template filled: only what a tag touches is edited, every other part stays the bytes it was."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from rendering.language import Language, Scope
+from rendering.media import Media
 from rendering.model import RenderData, RenderOptions, TemplateError
 from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import has_tags
@@ -13,7 +15,9 @@ from rendering.values import clean
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import sheet_names, split_cell, translate
 from rendering.xlsx.moves import Plans, grown, mover, outside, split_range
+from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
+from rendering.xlsx.pictures import add_pictures
 from rendering.xlsx.sheet import Sheet, Writer
 from rendering.xlsx.strings import Strings, Styles
 from rendering.xlsx.tables import formula_cells, sync_tables
@@ -34,8 +38,9 @@ class Book:
     root: Element
     strings: Strings
     styles: Styles
+    media: Media
     sheets: list[Sheet] = field(default_factory=list)
-    plans: Plans = field(default_factory=dict)
+    plans: Plans = field(default_factory=Plans)
     tables: dict[str, TableRange] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -43,6 +48,10 @@ class Book:
     def touched(self) -> list[Sheet]:
         """The sheets that have tags."""
         return [sheet for sheet in self.sheets if sheet.plan is not None]
+
+    def known(self) -> Known:
+        """The values that were written, by the names sheets have now."""
+        return {(sheet.title or sheet.name).lower(): sheet.known for sheet in self.touched}
 
 
 def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
@@ -56,13 +65,23 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
     book = open_book(Package(template), scope, options)
     for sheet in book.sheets:
         sheet.scan(book.strings)
+    book.sheets, book.plans.renames, sheet_copies = repeat_sheets(
+        book.package, (book.part, book.root), book.sheets, book.strings, book.language
+    )
+    for sheet in book.sheets:
         if sheet.tagged:
-            book.plans[sheet.name.lower()] = sheet.lay_out(book.language)
+            plan = sheet.lay_out(book.language)
+            book.plans.setdefault(sheet.name.lower(), plan)
+    for sheet in book.touched:
+        view = Plans(book.plans, book.plans.renames)
+        if sheet.plan is not None:
+            view[sheet.name.lower()] = sheet.plan
+        view.renames |= {sheet.name.lower(): sheet.title} if sheet.title else {}
+        sheet.views = view
     _write_sheets(book)
     _others(book)
-    _names(book)
-    for part in _drawn(book):
-        _drawing(book, part)
+    _names(book, sheet_copies)
+    _drawings(book)
     _finish(book)
     return book
 
@@ -79,14 +98,17 @@ def open_book(package: Package, scope: Scope, options: RenderOptions) -> Book:
             "template", "it is no Excel workbook", "Upload an xlsx file (xlsb and ods cannot be read)"
         )
     strings = Strings(package, part).load()
-    book = Book(package, Language(scope.data, options), scope, part, root, strings, Styles(package, part))
+    media = Media(package, scope.data, options, part.rpartition("/")[0] or "xl")
+    book = Book(
+        package, Language(scope.data, options), scope, part, root, strings, Styles(package, part), media
+    )
     targets = {r.id: r for r in package.rels(part)}
     for sheet in descendants(root, "sheet"):
         rel = targets.get(next((v for k, v in sheet.attrib.items() if k.endswith("}id")), ""))
         if rel is None or rel.kind != "worksheet" or rel.target not in package:
             continue
         content = package.read(rel.target)
-        if strings.tagged or b"{{" in content or b"{%" in content:
+        if strings.tagged or b"{{" in content or b"{%" in content or has_tags(sheet.get("name", "")):
             xml = package.xml(rel.target)
             book.sheets.append(Sheet(sheet.get("name", ""), rel.target, xml, scope))
     return book
@@ -96,26 +118,32 @@ def _write_sheets(book: Book) -> None:
     writers: list[Writer] = []
     for sheet in book.touched:
         _expand_shared(sheet)
-        writers.append(Writer(sheet, book.language, book.strings, book.styles, mover(sheet.name, book.plans)))
+        writers.append(
+            Writer(
+                sheet, book.language, book.strings, book.styles, mover(sheet.name, sheet.views or book.plans)
+            )
+        )
         writers[-1].rows()
         plan = sheet.plan
         if plan is not None and plan.changed:
-            move_sheet(sheet.root, plan, sheet.name, book.plans)
+            move_sheet(sheet.root, plan, sheet.name, sheet.views or book.plans)
             move_related(book.package, sheet.part, plan)
         book.tables |= sync_tables(book.package, sheet, book.language)
         _headers(book, sheet)
+        add_pictures(book.package, sheet, book.media)
         book.warnings.extend(sheet.warnings)
-    known = {sheet.name.lower(): sheet.known for sheet in book.touched}
+    known = book.known()
     for writer in writers:
         _known_results(writer.sheet, known, book.tables)
         book.package.write(writer.sheet.part, writer.bytes(serialize(writer.sheet.root)))
 
 
 def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:
+    name = (sheet.title or sheet.name).lower()
     for cell, formula in formula_cells(sheet.root):
         column, row = split_cell(cell.get("r"))
-        own = next((n for n, t in tables.items() if t.sheet == sheet.name.lower() and t.last + 1 == row), "")
-        value = result(formula.text or "", sheet.name, known, tables, own)
+        own = next((n for n, t in tables.items() if t.sheet == name and t.last + 1 == row), "")
+        value = result(formula.text or "", name, known, tables, own)
         if value is None or isinstance(value, bool) or child(cell, "v") is not None:
             continue
         element = cell.makeelement(namespace(cell) + "v")
@@ -169,7 +197,7 @@ def _number(column: str) -> int:
 
 def _others(book: Book) -> None:
     """Formulas of untouched sheets that look at a sheet whose rows moved."""
-    moved = {name for name, plan in book.plans.items() if plan.changed}
+    moved = {name for name, plan in book.plans.items() if plan.changed} | set(book.plans.renames)
     done = {sheet.part for sheet in book.touched}
     if not moved:
         return
@@ -192,33 +220,55 @@ def _others(book: Book) -> None:
             book.package.write(rel.target, serialize(root))
 
 
-def _names(book: Book) -> None:
-    """Defined names, print areas and titles among them."""
-    move = outside(book.plans)
+def _names(book: Book, copies: SheetCopies) -> None:
+    """Defined names, print areas and titles among them; those of a copied sheet are copied with it."""
+    by_part = {sheet.part: sheet for sheet in book.touched}
     for element in descendants(book.root, "definedName"):
-        if element.text:
-            element.text = move(element.text)
+        text = element.text or ""
+        element.text = outside(book.plans)(text)
+        own = element.get("localSheetId")
+        if own is None:
+            continue
+        places = copies.places.get(int(own), [])
+        if not places:
+            element.getparent().remove(element)
+            continue
+        element.set("localSheetId", str(places[0][0]))
+        for place, part in places[1:]:
+            sheet = by_part.get(part)
+            new = deepcopy(element)
+            new.set("localSheetId", str(place))
+            new.text = outside(sheet.views or book.plans)(text) if sheet is not None else text
+            element.addnext(new)
 
 
-def _drawn(book: Book) -> Iterator[str]:
-    """Parts that may hold charts or drawn text."""
+def _drawings(book: Book) -> None:
+    """Charts and drawn text: of each sheet in its own view, then whatever stands elsewhere."""
+    done: set[str] = set()
+    for sheet in book.touched:
+        for drawing in book.package.related(sheet.part, "drawing"):
+            for part in [drawing, *book.package.related(drawing, "chart")]:
+                done.add(part)
+                _drawing(book, part, sheet.scope, sheet.views or book.plans)
     for name in book.package.names():
-        if name.endswith(".xml") and ("/charts/" in name or "/drawings/" in name or "/chartsheets/" in name):
-            yield name
+        folders = ("/charts/", "/drawings/", "/chartsheets/")
+        if name not in done and name.endswith(".xml") and any(folder in name for folder in folders):
+            _drawing(book, name, book.scope, book.plans)
 
 
-def _drawing(book: Book, part: str) -> None:
+def _drawing(book: Book, part: str, scope: Scope, plans: Plans) -> None:
     content = book.package.read(part)
     chart = any(space in content[:2_000] for space in _CHART_SPACES)
     texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
     if not texts and not (chart and book.touched):
         return
     root = book.package.xml(part)
-    changed = fill_drawing_text(root, book.language, book.scope, part) if texts else False
+    changed = fill_drawing_text(root, book.language, scope, part) if texts else False
+    if texts:
+        changed |= book.media.swap(root, part, book.language, scope)
     if chart:
-        known = {s.name.lower(): s.known for s in book.touched}
         filled = {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, outside(book.plans), known, filled)
+        changed |= refresh_chart(root, outside(plans), book.known(), filled)
     if changed:
         book.package.write(part, serialize(root))
 
@@ -235,6 +285,8 @@ def _pivots(book: Book) -> None:
         plan = book.plans.get((source.get("sheet") or "").lower())
         if plan is not None and source.get("ref"):
             source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
+        if (source.get("sheet") or "").lower() in book.plans.renames:
+            source.set("sheet", book.plans.renames[source.get("sheet").lower()])
         root.set("refreshOnLoad", "1")
         book.package.write(rel.target, serialize(root))
 

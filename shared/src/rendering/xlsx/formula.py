@@ -1,7 +1,7 @@
 """References inside formulas: find them, move them, leave everything else as it is written."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 _TOKENS = re.compile(
@@ -39,8 +39,11 @@ Mapper = Callable[[Ref], tuple[int, int] | None]
 """Where the rows of a reference went; the two rows are equal for a single cell. None: they are gone."""
 
 
-def map_formula(formula: str, mapper: Mapper) -> str:
-    """The formula with every reference moved; what is gone becomes ``#REF!``, as in a spreadsheet."""
+def map_formula(formula: str, mapper: Mapper, renames: Mapping[str, str] | None = None) -> str:
+    """The formula with every reference moved; what is gone becomes ``#REF!``, as in a spreadsheet.
+
+    ``renames`` has new names of sheets by their old ones in lower case.
+    """
     out: list[str] = []
     sheet: str | None = None
     calls: list[str] = []
@@ -65,6 +68,8 @@ def map_formula(formula: str, mapper: Mapper) -> str:
                 and formula[match.end() :].lstrip()[:1] in {")", ",", ""}
             )
             out.append(_moved(text, sheet, mapper, argument=argument))
+        elif kind == "sheet" and renames and _sheet_name(text).lower() in renames:
+            out.append(quote_sheet(renames[_sheet_name(text).lower()]) + "!")
         else:
             out.append(text)
         if text == "(":

@@ -46,15 +46,23 @@ class Block:
 Node = Repeat | Block
 
 
-def read(statements: dict[int, Statement], tables: dict[int, tuple[str, ...]], place: str) -> list[Node]:
-    """Build the nodes of a sheet from its statement rows and its rows with columns of tables."""
+def read(
+    statements: dict[int, Statement], tables: dict[int, tuple[str, ...]], place: str, vanish: int = 0
+) -> list[Node]:
+    """Build the nodes of a sheet from its statement rows and its rows with columns of tables.
+
+    The row ``vanish`` rules the whole sheet and is not written.
+    """
     root: list[Node] = []
     stack: list[Block] = []
 
     def target() -> list[Node]:
         return stack[-1].branches[-1].nodes if stack else root
 
-    for row in sorted({*statements, *tables}):
+    for row in sorted({*statements, *tables, *([vanish] if vanish else [])}):
+        if row == vanish:
+            target().append(Block(row, row, []))
+            continue
         found = statements.get(row)
         if found is None:
             target().append(Repeat(row, tables[row]))
@@ -286,6 +294,8 @@ def _block(work: _Work, block: Block, turn: Turn, scope: Scope) -> None:
 
 def _turns(block: Block, language: Language, scope: Scope, place: str) -> Iterator[tuple[Branch, int, Scope]]:
     """The branches to write, the row each ends before, and what names mean in it."""
+    if not block.branches:
+        return
     ends = [*(branch.row for branch in block.branches[1:]), block.last]
     where = f"{place}, row {block.first}"
     head = block.branches[0].statement

@@ -1,12 +1,22 @@
 """Where references point after sheets were laid out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rendering.xlsx.formula import Ref, map_formula, split_cell
 from rendering.xlsx.layout import Out, Plan, Turn
 
-Plans = dict[str, Plan]
-"""Plans of the sheets that were laid out, by lower-case sheet name."""
+
+class Plans(dict[str, Plan]):
+    """Plans of the sheets that were laid out, by their lower-case names in the template.
+
+    ``renames`` has the new names of sheets whose name changes.
+    """
+
+    def __init__(
+        self, plans: Mapping[str, Plan] | None = None, renames: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(plans or {})
+        self.renames = dict(renames or {})
 
 
 def mover(sheet: str, plans: Plans) -> Callable[[str, Out, int], str]:
@@ -14,7 +24,7 @@ def mover(sheet: str, plans: Plans) -> Callable[[str, Out, int], str]:
     own = sheet.lower()
 
     def move(formula: str, out: Out, turn: int) -> str:
-        return map_formula(formula, lambda ref: _from_row(ref, out, turn, own, plans))
+        return map_formula(formula, lambda ref: _from_row(ref, out, turn, own, plans), plans.renames)
 
     return move
 
@@ -59,7 +69,7 @@ def outside(plans: Plans, default: str = "") -> Callable[[str], str]:
         plan = plans.get((ref.sheet or default).lower())
         return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
 
-    return lambda formula: map_formula(formula, mapper)
+    return lambda formula: map_formula(formula, mapper, plans.renames)
 
 
 def rule(plan: Plan, sheet: str, plans: Plans) -> Callable[[str], str]:
@@ -73,7 +83,7 @@ def rule(plan: Plan, sheet: str, plans: Plans) -> Callable[[str], str]:
         target = plan if own else plans.get((ref.sheet or "").lower())
         return _from_outside(ref, target.root) if target else (ref.first, ref.last or ref.first)
 
-    return lambda formula: map_formula(formula, mapper)
+    return lambda formula: map_formula(formula, mapper, plans.renames)
 
 
 def split_range(reference: str) -> tuple[str, int, str, int] | None:

@@ -19,6 +19,7 @@ from rendering.text import fill, fill_runs
 from rendering.values import clean, serial, shown
 from rendering.xlsx.formula import column_name, column_number, split_cell
 from rendering.xlsx.layout import Out, Plan, lay_out, read, records_of
+from rendering.xlsx.moves import Plans
 from rendering.xlsx.strings import MAX_TEXT, Strings, Styles, runs_of
 
 Element = Any
@@ -64,6 +65,8 @@ class Sheet:
     known: dict[str, dict[int, Scalar]] = field(default_factory=dict)
     pictures: list[tuple[str, int, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    title: str = ""  # the name it gets; empty: the one it has
+    views: Plans | None = None  # how formulas of a copied sheet see the workbook
     _known_left: int = MAX_KNOWN
 
     def scan(self, strings: Strings) -> None:
@@ -123,6 +126,15 @@ class Sheet:
                 found[row] = statement(parts[0].body, f"{self.name}!{column}{row}")
         return found
 
+    def rule(self) -> tuple[int, Statement | None]:
+        """The row and the statement that rule the whole sheet: ``{% sheet for c in carriers.rows %}``."""
+        for (row, column), cell in self.tagged.items():
+            text = cell.text.strip()
+            if text.startswith("{%") and text[2:].lstrip("-+ ").startswith("sheet "):
+                place = f"{self.name}!{column}{row}"
+                return row, statement(next(iter(pieces(text, place))).body, place)
+        return 0, None
+
     def _filled(self, row: int) -> int:
         return sum(1 for cell in self.rows[row] if local(cell) == "c" and child(cell, "v") is not None)
 
@@ -132,13 +144,13 @@ class Sheet:
         bound = {name for one in statements.values() for name in one.names} | set(self.scope.names)
         tables: dict[int, tuple[str, ...]] = {}
         for (row, column), cell in sorted(self.tagged.items()):
-            if row in statements:
+            if row in statements or row == self.rule()[0]:
                 continue
             for one in expressions_in(cell.text, f"{self.name}!{column}{row}"):
                 for path, _, _ in one.paths:
                     if is_column(path, bound) and path[0] in language.data.tables:
                         tables[row] = tuple(dict.fromkeys((*tables.get(row, ()), path[0])))
-        nodes = read(statements, tables, self.name)
+        nodes = read(statements, tables, self.name, self.rule()[0])
         self.plan = lay_out(sorted(self.rows), nodes, language, self.scope, self.name)
         return self.plan
 

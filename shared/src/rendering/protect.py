@@ -1,0 +1,93 @@
+"""Passwords and archives, put on finished files.
+
+Encrypted bytes differ every time, as they must: salt and keys are random.
+"""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+
+from rendering.model import OutputFormat
+
+MIN_PASSWORD = 8
+MAX_PASSWORD = 127  # UTF-8 bytes: what PDF 2.0 takes
+_OFFICE = frozenset({OutputFormat.XLSX, OutputFormat.DOCX, OutputFormat.PPTX})
+_SMALLEST = 4_608
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+
+
+class ProtectionError(Exception):
+    """A file that cannot be protected as asked; the message says what can."""
+
+
+def check_password(password: str) -> None:
+    """Refuse what no reader can be asked to type, or is too short to be worth it."""
+    if len(password) < MIN_PASSWORD:
+        raise ProtectionError(f"a password needs at least {MIN_PASSWORD} characters")
+    if len(password.encode()) > MAX_PASSWORD or re.search(r"[\x00-\x1f\x7f]", password):
+        raise ProtectionError(f"a password has at most {MAX_PASSWORD} bytes and no control characters")
+
+
+def encrypt(content: bytes, kind: OutputFormat, password: str) -> bytes:
+    """The file with an open password: AES-256 for PDF and Office; other kinds go into an archive."""
+    check_password(password)
+    if kind is OutputFormat.PDF:
+        return _pdf(content, password)
+    if kind in _OFFICE:
+        return _office(content, password)
+    raise ProtectionError(f"a {kind.value} file has no password; put it into an encrypted zip")
+
+
+def _pdf(content: bytes, password: str) -> bytes:
+    import pikepdf  # noqa: PLC0415 - only reports with passwords need it
+
+    out = BytesIO()
+    with pikepdf.open(BytesIO(content)) as pdf:
+        pdf.save(out, encryption=pikepdf.Encryption(user=password, owner=password, R=6))
+    return out.getvalue()
+
+
+def _office(content: bytes, password: str) -> bytes:
+    from msoffcrypto.format.ooxml import OOXMLFile  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+
+    out = BytesIO()
+    OOXMLFile(BytesIO(_padded(content))).encrypt(password, out)
+    return out.getvalue()
+
+
+def _padded(content: bytes) -> bytes:
+    """The package, made as long as an encrypted one has to be by a comment at its end.
+
+    Shorter streams stand elsewhere in the container, and msoffcrypto-tool 6.1 writes them where nobody looks.
+    """
+    missing = _SMALLEST - len(content)
+    if missing <= 0 or not content.endswith(b"\0\0"):
+        return content
+    return content[:-2] + missing.to_bytes(2, "little") + b" " * missing
+
+
+def archive(files: Mapping[str, bytes], password: str = "") -> bytes:
+    """A zip of finished files; with a password AES-256, which 7-Zip and Windows 11 open, old tools not.
+
+    The names of the files stay readable in an encrypted archive. They must be names of ``safe_file_name``.
+    """
+    unsafe = [name for name in files if not name or name in {".", ".."} or re.search(r"[\\/:\0]", name)]
+    if unsafe or len({name.casefold() for name in files}) < len(files):
+        raise ProtectionError(f"names in an archive are plain and unique: {unsafe or sorted(files)}")
+    out = BytesIO()
+    if password:
+        check_password(password)
+        import pyzipper  # type: ignore[import-untyped]  # noqa: PLC0415 - only archives with passwords need it
+
+        with pyzipper.AESZipFile(
+            out, "w", compression=zipfile.ZIP_STORED, encryption=pyzipper.WZ_AES
+        ) as zipped:
+            zipped.setpassword(password.encode())
+            for name, content in files.items():
+                zipped.writestr(pyzipper.zipfile_aes.AESZipInfo(name, _MOMENT), content)
+        return out.getvalue()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as zipped:
+        for name, content in files.items():
+            zipped.writestr(zipfile.ZipInfo(name, _MOMENT), content)
+    return out.getvalue()

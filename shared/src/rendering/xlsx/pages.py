@@ -1,0 +1,159 @@
+"""Sheets that repeat, stand under a condition, or are named by the data.
+
+A cell ``{% sheet for c in carriers.rows %}`` makes one copy of its sheet per turn, a cell
+``{% sheet if late > 0 %}`` keeps its sheet only under the condition; the row of the cell vanishes.
+The name of a sheet may hold tags: ``{{ c.name }}``.
+"""
+
+import re
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from rendering.language import Language, Scope
+from rendering.model import TemplateError
+from rendering.opc import Package, child, descendants, local, serialize
+from rendering.tags import Statement, has_tags
+from rendering.text import fill
+from rendering.values import clean
+from rendering.xlsx.sheet import Sheet
+from rendering.xlsx.strings import Strings
+
+Element = Any
+MAX_SHEETS = 500
+MAX_NAME = 31
+_OWN = frozenset({"drawing", "chart", "table", "comments", "threadedComment", "vmlDrawing"})
+_REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"
+
+
+@dataclass(slots=True)
+class SheetCopies:
+    """Where the sheets of the template went: by old position, the new positions and parts."""
+
+    places: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+
+
+def repeat_sheets(
+    package: Package, workbook: tuple[str, Element], sheets: list[Sheet], strings: Strings, language: Language
+) -> tuple[list[Sheet], dict[str, str], SheetCopies]:
+    """Copy, drop and name the sheets of a workbook (its part and root).
+
+    Returns the sheets there are now, new names by old ones, and where the sheets of the template went.
+    """
+    part, root = workbook
+    holder = child(root, "sheets")
+    entries = [e for e in (holder if holder is not None else ()) if local(e) == "sheet"]
+    by_rel = {rel.id: rel.target for rel in package.rels(part)}
+    by_part = {sheet.part: sheet for sheet in sheets}
+    result: list[Sheet] = []
+    renames: dict[str, str] = {}
+    taken = {e.get("name", "").lower() for e in entries if not has_tags(e.get("name", ""))}
+    written: list[tuple[int, Element, str]] = []
+    for position, entry in enumerate(entries):
+        target = by_rel.get(_rel_id(entry), "")
+        sheet = by_part.get(target)
+        if sheet is None:
+            written.append((position, entry, target))
+            continue
+        turns = _turns(sheet, language)
+        if len(written) + len(turns) > MAX_SHEETS:
+            raise TemplateError(
+                sheet.name, f"there would be more than {MAX_SHEETS} sheets", "Filter the data"
+            )
+        for turn, scope in enumerate(turns):
+            copy = sheet if turn == 0 else _copy(package, sheet, strings)
+            copy.scope = scope
+            copy.title = _title(sheet.name, scope, language, taken, first=turn == 0)
+            if turn == 0 and copy.title:
+                renames[sheet.name.lower()] = copy.title
+            new = (
+                entry
+                if turn == 0
+                else _entry(package, part, entry, copy, [e for _, e, _ in written] + entries)
+            )
+            new.set("name", copy.title or sheet.name)
+            written.append((position, new, copy.part))
+            result.append(copy)
+        if not turns:
+            _drop(package, part, entry, sheet)
+    if not written:
+        raise TemplateError("workbook", "no sheet is left", "Let one sheet stand without a condition")
+    if holder is not None and [e for _, e, _ in written] != entries:
+        holder[:] = [e for _, e, _ in written]
+    copies = SheetCopies()
+    for number, (position, _, where) in enumerate(written):
+        copies.places.setdefault(position, []).append((number, where))
+    return result, renames, copies
+
+
+def _rel_id(entry: Element) -> str:
+    return next((str(v) for k, v in entry.attrib.items() if k.endswith("}id")), "")
+
+
+def _turns(sheet: Sheet, language: Language) -> list[Scope]:
+    row, rule = sheet.rule()
+    place = f"{sheet.name}, row {row}"
+    if rule is None:
+        return [sheet.scope]
+    if rule.word == "for":
+        return list(language.loop(rule, sheet.scope, place))
+    return [sheet.scope] if _holds(rule, sheet, language, place) else []
+
+
+def _holds(rule: Statement, sheet: Sheet, language: Language, place: str) -> bool:
+    return rule.condition is None or language.holds(rule.condition, sheet.scope, place)
+
+
+def _title(name: str, scope: Scope, language: Language, taken: set[str], *, first: bool) -> str:
+    """The name of a copy; empty if it keeps its name."""
+    if first and not has_tags(name):
+        return ""
+    text = fill(name, language, scope, "name of a sheet") if has_tags(name) else name
+    base = re.sub(r"[\[\]:*?/\\]", "_", clean(text)).strip().strip("'")[:MAX_NAME] or "Sheet"
+    title, number = base, 2
+    while title.lower() in taken or title.lower() == "history":
+        suffix = f" ({number})"
+        title, number = base[: MAX_NAME - len(suffix)] + suffix, number + 1
+    taken.add(title.lower())
+    return title
+
+
+def _copy(package: Package, sheet: Sheet, strings: Strings) -> Sheet:
+    """A copy of a sheet with drawings, charts, comments and Excel tables of its own."""
+    part = package.copy(sheet.part, _OWN)
+    root = package.xml(part)
+    for table in package.related(part, "table"):
+        _rename_table(package, table, root)
+    copy = Sheet(sheet.name, part, root, sheet.scope)
+    copy.scan(strings)
+    return copy
+
+
+def _rename_table(package: Package, part: str, sheet: Element) -> None:
+    """Excel wants every table of a workbook to have a name and a number of its own."""
+    tables = [package.xml(n) for n in package.names() if "/tables/" in n and n.endswith(".xml") and n != part]
+    names = {t.get("displayName", "").lower() for t in tables}
+    root = package.xml(part)
+    old = root.get("displayName", root.get("name", "Table"))
+    new = next(f"{old}_{n}" for n in range(2, len(names) + 4) if f"{old}_{n}".lower() not in names)
+    root.set("displayName", new)
+    root.set("name", new)
+    root.set("id", str(max([0, *(int(t.get("id", "0")) for t in tables)]) + 1))
+    package.write(part, serialize(root))
+    for formula in descendants(sheet, "f", "formula", "formula1", "formula2"):
+        if formula.text:
+            formula.text = re.sub(rf"(?<![\w.]){re.escape(old)}(?=\[)", new, formula.text)
+
+
+def _entry(package: Package, part: str, entry: Element, copy: Sheet, entries: list[Element]) -> Element:
+    new = deepcopy(entry)
+    new.set("sheetId", str(max(int(e.get("sheetId", "0")) for e in entries) + 1))
+    key = next(k for k in new.attrib if k.endswith("}id"))
+    new.set(key, package.add_rel(part, _REL, copy.part))
+    return new
+
+
+def _drop(package: Package, part: str, entry: Element, sheet: Sheet) -> None:
+    """Remove a sheet and what points to it."""
+    package.remove_rel(part, _rel_id(entry))
+    package.remove(sheet.part)

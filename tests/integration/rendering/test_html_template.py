@@ -1,0 +1,183 @@
+"""HTML templates, made into pages and PDFs; and what hostile ones get."""
+
+import http.server
+import multiprocessing
+import resource
+import threading
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pypdf
+import pytest
+
+from rendering import (
+    ChartSpec,
+    Formatted,
+    Limits,
+    OutputFormat,
+    RenderData,
+    RenderOptions,
+    Series,
+    TemplateError,
+    TemplateKind,
+    inspect,
+    render,
+)
+from support.report_data import report, table
+
+CHART = ChartSpec(
+    ("Jan", "<Feb>"), (Series("a", (1.0, None)), Series("b", (-2.0, 3.0), "line")), title="T & T"
+)
+
+
+def page(template: str, data: RenderData | None = None, options: RenderOptions | None = None) -> str:
+    result = render(
+        TemplateKind.HTML, template.encode(), data or report(), options or RenderOptions(), OutputFormat.HTML
+    )
+    return result.content.decode()
+
+
+def pdf(template: str, data: RenderData | None = None) -> tuple[pypdf.PdfReader, tuple[str, ...]]:
+    once = render(TemplateKind.HTML, template.encode(), data or report(), RenderOptions(), OutputFormat.PDF)
+    assert once == render(
+        TemplateKind.HTML, template.encode(), data or report(), RenderOptions(), OutputFormat.PDF
+    )
+    return pypdf.PdfReader(BytesIO(once.content)), once.warnings
+
+
+def test_values_are_escaped_and_loops_run() -> None:
+    data = report({"who": "<script>alert(1)</script>"}, {"t": table("a", (Formatted(1, "one"),), (2,))})
+    text = page("{{ who }}{% for r in t.rows %}[{{ loop.index }}:{{ r.a }}:{{ r.a.text }}]{% endfor %}", data)
+    assert text == "&lt;script&gt;alert(1)&lt;&#x2f;script&gt;[1:1:one][2:2:2]"
+
+
+def test_charts_are_pictures_in_the_page() -> None:
+    data = report(images={"sales": CHART})
+    text = page("{{ chart('sales') }}<img src='{{ charts.sales }}'>", data)
+    assert text.count("data:image") == 2
+    assert inspect(TemplateKind.HTML, b"{{ charts.a }}{{ image('b') }}").images == {"a", "b"}
+    with pytest.raises(TemplateError, match="no chart or image called 'nope'"):
+        page("{{ chart('nope') }}", data)
+
+
+def test_a_pdf_has_pages_repeated_heads_and_the_time_it_was_given() -> None:
+    template = """<style>@page{size:A5;
+    @bottom-right{content:"page " counter(page) "/" counter(pages)}}</style>
+    <title>T</title><table><thead><tr><th>HEAD</th></tr></thead>
+    {% for r in t.rows %}<tr><td>row {{ r.n }}</td></tr>{% endfor %}</table>"""
+    reader, _ = pdf(template, report(tables={"t": table("n", *((i,) for i in range(120)))}))
+    texts = [p.extract_text() for p in reader.pages]
+    assert len(texts) > 2
+    assert all("HEAD" in t for t in texts)
+    assert f"page 2/{len(texts)}" in texts[1]
+    assert reader.metadata is not None
+    assert str(reader.metadata.creation_date) == "2026-11-22 07:30:00+00:00"
+    assert reader.pages[0].mediabox.width == pytest.approx(419.5, abs=1)
+
+
+@pytest.fixture
+def trap() -> Iterator[tuple[str, list[str]]]:
+    """A web server that notes who asks."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def test_nothing_is_fetched_from_network_or_disk(trap: tuple[str, list[str]], tmp_path: Path) -> None:
+    address, asked = trap
+    secret = tmp_path / "secret.txt"
+    secret.write_text("THE SECRET")
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg'><image href='{address}/svg' width='9' height='9'/></svg>"
+    template = f"""<link rel=stylesheet href="{address}/css"><link rel=attachment href="{secret.as_uri()}">
+    <style>@import url({address}/import); body{{background:url({address}/bg)}}
+    @font-face{{font-family:x;src:url({address}/font)}} p{{font-family:x}}</style>
+    <a rel=attachment href="{secret.as_uri()}">a</a>
+    <p>text</p><img src="{address}/img"><img src="{secret.as_uri()}"><object data="{address}/obj"></object>
+    <embed src="{secret.as_uri()}"><iframe src="{secret.as_uri()}"></iframe>
+    <img src="data:image/svg+xml,{svg.replace("#", "%23").replace('"', "'")}">"""
+    reader, warned = pdf(template)
+    assert asked == []
+    assert not reader.attachments
+    raw = b"".join(p.extract_text().encode() for p in reader.pages)
+    assert b"THE SECRET" not in raw
+    assert any("not fetched" in w for w in warned)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            "{% for a in range(100000) %}{% for b in range(100000) %}{{ b }}{% endfor %}{% endfor %}",
+            "fuel|limit",
+        ),
+        ("{% for a in range(90000) %}" + "x" * 900_000 + "{% endfor %}", "beyond the limit|fuel"),
+        ("{% for a in range(1000000000) %}{{ a }}{% endfor %}", "range|too"),
+        ("{{ " + "((" * 200 + "1" + "))" * 200 + " }}", "brackets"),
+        ("x" * 2_000_000, "has more than"),
+        ("{{ who.__class__ }}", "underscore"),
+        ("{{ who | attr('x') }}", "not available"),
+        ("{% include 'a' %}", "not available"),
+        ("{{ chart(who) }}", "name in quotes"),
+        ("{% for r in t.rows %}", "never closed"),
+        ("line\nline {{ nope }}", "line 2: there is no value"),
+    ],
+)
+def test_hostile_and_broken_templates_are_refused(template: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message) as caught:
+        page(template, report({"who": "x"}, {"t": table("a")}))
+    assert caught.value.remedy
+
+
+def test_long_tables_are_refused_for_pdf_with_the_way_out() -> None:
+    data = report(tables={"t": table("n", *((i,) for i in range(30)))})
+    options = RenderOptions(limits=Limits(html_table_rows=20))
+    with pytest.raises(TemplateError, match="use an xlsx or csv report"):
+        render(TemplateKind.HTML, b"{{ t.count }}", data, options, OutputFormat.PDF)
+
+
+def _hog(template: bytes, answer: "multiprocessing.Queue[str]") -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+    try:
+        render(TemplateKind.HTML, template, report({"who": "x" * 1000}), RenderOptions(), OutputFormat.HTML)
+    except TemplateError as error:
+        answer.put(error.message)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        b"{{ who * 100000000 }}",
+        b"{% for a in range(9000) %}{{ who * 100000 }}{% endfor %}",
+        b"{{ who | replace('x', who) | replace('x', who) | replace('x', who) }}",
+        b"{{ range(100000) | join(who) }}",
+    ],
+)
+def test_memory_hogs_end_with_a_message_or_with_their_worker(template: bytes) -> None:
+    """Run as the generator runs it: in a process with limits. Nothing else may be hurt."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    worker = context.Process(target=_hog, args=(template, answer))
+    worker.start()
+    worker.join(60)
+    alive = worker.is_alive()
+    worker.kill()
+    worker.join()
+    assert not alive
+    assert worker.exitcode != 0 or "limit" in answer.get(timeout=5)

@@ -43,7 +43,9 @@ class Templates:
         upload = await self._upload(file_name, data)
         return await self._configuration.create(TEMPLATE, draft, actor, upload=upload)
 
-    async def replace(self, key: str, file_name: str, data: bytes, actor: Actor, *, expected: int) -> Stored:
+    async def replace(
+        self, key: str, file_name: str, data: bytes, actor: Actor, *, expected: int | None
+    ) -> Stored:
         """Store a new version of a template's file; `expected` None takes the present revision.
 
         The kind stays what it is.

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 
+from standalone.web import http_client
 from support.platforms import ARCHIVE, Stage, staged
 from support.servers import unique
 
@@ -94,7 +94,7 @@ async def violence(stage: Stage, pick: random.Random) -> list[str]:
         await servers.start_one("mongo")
 
     async def refuse_mail() -> None:
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             reply = await http.post(f"{stage.inbox.url}/api/faults", json={"kind": "refuse", "seconds": 30})
         reply.raise_for_status()
 

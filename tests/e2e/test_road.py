@@ -5,13 +5,13 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from contracts import ids
 from contracts.events import TaskTriggered, TriggerInfo, TriggerKind
 from runtime.store import Store, open_store
 from standalone.demo.run import console_command
+from standalone.web import http_client
 from support.platforms import CUSTOMERS_APP, Stage
 from support.servers import unique
 from support.waiting import until
@@ -348,7 +348,7 @@ async def test_a_task_that_cannot_be_planned_ends_in_error_and_says_why(stage: S
 
 
 async def test_the_status_page_is_not_for_strangers(stage: Stage) -> None:
-    async with httpx.AsyncClient(base_url=stage.platform.console_url) as http:
+    async with http_client(base_url=stage.platform.console_url) as http:
         status = await http.get("/status")
         api = await http.get("/api/v1/tasks")
 

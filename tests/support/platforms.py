@@ -19,6 +19,7 @@ from standalone.demo.configuration import Places
 from standalone.demo.run import rest_of
 from standalone.demo.seed import Rest
 from standalone.platform import Platform
+from standalone.web import http_client
 from support.waiting import until
 
 CUSTOMERS_APP = "customers"
@@ -164,7 +165,7 @@ class Stage:
     async def execution(self, execution_id: str) -> dict[str, Any] | None:
         """Return an execution as the status shows it; None while it is not known."""
         headers = {"Authorization": f"Bearer {self.rest.key}"}
-        async with httpx.AsyncClient(base_url=self.rest.base_url, timeout=30.0, headers=headers) as http:
+        async with http_client(base_url=self.rest.base_url, timeout=30.0, headers=headers) as http:
             try:
                 reply = await http.get(f"/api/v1/executions/{execution_id}")
             except httpx.TransportError:

@@ -8,6 +8,7 @@ import httpx
 
 from standalone.ports import HOST
 from standalone.server import ProcessServer, connects
+from standalone.web import http_client
 
 
 class Collector(ProcessServer):
@@ -43,7 +44,7 @@ class Collector(ProcessServer):
         if not await connects(self.ports["http"]):
             return False
         headers = {"Content-Type": "application/x-protobuf"}
-        async with httpx.AsyncClient(timeout=2.0) as http:
+        async with http_client(timeout=2.0) as http:
             try:
                 reply = await http.post(f"{self.url}/v1/traces", content=b"", headers=headers)
             except httpx.TransportError:

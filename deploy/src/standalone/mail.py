@@ -10,6 +10,7 @@ import httpx
 from standalone.inbox.__main__ import PASSWORD
 from standalone.ports import HOST
 from standalone.server import ProcessServer, connects
+from standalone.web import http_client
 
 
 class MailInbox(ProcessServer):
@@ -73,7 +74,7 @@ class MailInbox(ProcessServer):
         return await connects(self.ports["http"]) and await self._listens()
 
     async def _listens(self) -> bool:
-        async with httpx.AsyncClient(timeout=2.0) as http:
+        async with http_client(timeout=2.0) as http:
             try:
                 reply = await http.get(f"{self.api_url}/api/faults")
             except httpx.TransportError:

@@ -146,7 +146,6 @@ class Platform:
             "BROADSHEET_SMTP_HOST": self.inbox.host,
             "BROADSHEET_SMTP_PORT": str(self.inbox.port),
             "BROADSHEET_SMTP_TLS": "none",
-            "BROADSHEET_PUBLIC_URL": f"http://{HOST}:{self.console_port}",
             # One interpreter per service on a small machine: native thread pools would only get in the way.
             "OMP_NUM_THREADS": "1",
             **self.variables,

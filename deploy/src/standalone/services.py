@@ -9,6 +9,7 @@ import httpx
 
 from standalone.ports import HOST
 from standalone.server import ProcessServer
+from standalone.web import http_client
 
 
 class ServiceProcess(ProcessServer):
@@ -55,7 +56,7 @@ class ServiceProcess(ProcessServer):
 
     async def metrics(self) -> str:
         """Return its Prometheus metrics as text."""
-        async with httpx.AsyncClient(timeout=5.0) as http:
+        async with http_client(timeout=5.0) as http:
             return (await http.get(f"{self.health_url}/metrics")).text
 
 
@@ -96,7 +97,7 @@ class Simulator(ProcessServer):
 
     async def reload(self, app_id: str, *, status: str = "success") -> dict[str, object]:
         """Reload an app, as its reload task would; return what the simulator answers."""
-        async with httpx.AsyncClient(timeout=60.0) as http:
+        async with http_client(timeout=60.0) as http:
             reply = await http.post(f"{self.http_url}/_sim/reload", json={"app_id": app_id, "status": status})
         reply.raise_for_status()
         answer: dict[str, object] = json.loads(reply.text)
@@ -104,7 +105,7 @@ class Simulator(ProcessServer):
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(timeout=5.0) as http:
+    async with http_client(timeout=5.0) as http:
         try:
             return (await http.get(url)).status_code == httpx.codes.OK
         except httpx.TransportError:

@@ -18,6 +18,7 @@ from standalone.errors import StandaloneError, tail
 from standalone.output import Echo, Follower
 from standalone.server import ProcessServer, Server
 from standalone.sweep import sweep
+from standalone.web import http_client
 
 Restart = Literal["never", "on-failure"]
 
@@ -332,7 +333,7 @@ def _managed(child: ChildSpec | Managed, folder: Path) -> Managed:
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(timeout=5.0) as http:
+    async with http_client(timeout=5.0) as http:
         with contextlib.suppress(httpx.TransportError):
             return (await http.get(url)).status_code == httpx.codes.OK
     return False

@@ -16,6 +16,7 @@ from standalone.demo.configuration import CARRIERS, MANAGERS, OWNER, SKIPPED_CAR
 from standalone.demo.expectations import Expected, expected
 from standalone.demo.seed import Account, Rest
 from standalone.s3 import SeaweedFS
+from standalone.web import http_client
 
 SENT = tuple(code for code in CARRIERS if code != SKIPPED_CARRIER)
 FILES = 2 * len(SENT)
@@ -67,7 +68,7 @@ class Inbox:
         return (await self._get(f"/api/messages/{message['id']}/attachments/{index}")).content
 
     async def _get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=30.0) as http:
+        async with http_client(timeout=30.0) as http:
             reply = await http.get(f"{self.url}{path}")
         reply.raise_for_status()
         return reply
@@ -238,7 +239,7 @@ async def _check_hub(report: Report, base_url: str, people: list[Account]) -> No
 
 async def _hub_names(base_url: str, person: Account) -> list[str]:
     """Sign in as a person does, in a browser session, and list what is shown."""
-    async with httpx.AsyncClient(base_url=base_url, timeout=30.0, follow_redirects=True) as http:
+    async with http_client(base_url=base_url, timeout=30.0, follow_redirects=True) as http:
         await sign_in(http, person.email, person.password)
         reply = await http.get("/api/v1/hub/files")
     reply.raise_for_status()

@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from standalone.demo.configuration import CARRIERS, MANAGERS, Demo, address_of, recipient_id
+from standalone.web import http_client
 
 
 class SeedError(Exception):
@@ -33,7 +32,7 @@ class Rest:
     async def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Return the JSON of an answer. Raises SeedError when it is no success."""
         headers = {"Authorization": f"Bearer {self.key}", **arguments.pop("headers", {})}
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=60.0, headers=headers) as http:
+        async with http_client(base_url=self.base_url, timeout=60.0, headers=headers) as http:
             reply = await http.request(method, path, **arguments)
         if reply.is_error:
             raise SeedError(f"{method} {path} answered {reply.status_code}: {reply.text[:2000]}")
@@ -42,7 +41,7 @@ class Rest:
     async def content(self, path: str) -> bytes:
         """Return the bytes of a download. Raises SeedError."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=60.0, headers=headers) as http:
+        async with http_client(base_url=self.base_url, timeout=60.0, headers=headers) as http:
             reply = await http.get(path)
         if reply.is_error:
             raise SeedError(f"GET {path} answered {reply.status_code}: {reply.text[:2000]}")

@@ -56,8 +56,12 @@ system: ## install the few system libraries the PDF renderer needs, where they a
 demo: setup system ## run the main job on embedded servers; ONCE=1 ends by itself, BROKER=apache-kafka takes Kafka
 	python -m standalone demo $(if $(ONCE),--once) $(if $(BROKER),--broker $(BROKER)) $(if $(VERBOSE),--verbose) $(DEMO_ARGS)
 
+.PHONY: browser
+browser: setup ## install, besides, a Chromium for the tests of the console
+	@bash deploy/system-packages.sh browser
+
 .PHONY: test
-test: setup system ## run every test that fits into a coffee break, on real servers
+test: setup browser ## run every test that fits into a coffee break, on real servers
 	pytest -q -m 'not slow' $(TEST_ARGS)
 
 .PHONY: unit

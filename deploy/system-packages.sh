@@ -1,28 +1,37 @@
 #!/usr/bin/env bash
-# WeasyPrint draws with Pango, which no wheel brings. Installs Debian's packages where Pango is missing and
-# apt-get may be used; otherwise says what to install.
+# What no wheel brings: Pango, with which WeasyPrint draws PDF reports, and, with the argument "browser",
+# a Chromium for the tests of the console. Installs Debian's packages where something is missing and apt-get
+# may be used. Without Pango it fails and says what to install; without a browser those tests say so and skip.
 set -euo pipefail
 
 python=".venv/bin/python"
-if "$python" -c 'import weasyprint' >/dev/null 2>&1; then
-    exit 0
-fi
-packages=(libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core)
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+pango=(libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core)
+browser=(chromium-headless-shell)
+
+has_pango() { "$python" -c 'import weasyprint' >/dev/null 2>&1; }
+has_browser() { command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1; }
+
+install() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null || return 1
         as_root=(sudo -n)
-    else
+    fi
+    echo "installing $*"
+    "${as_root[@]}" apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+if ! has_pango; then
+    install "${pango[@]}" || true
+    if ! has_pango; then
         echo "PDF reports need Pango. Install it, then run make again, for example:" >&2
-        echo "  sudo apt-get install ${packages[*]}" >&2
+        echo "  sudo apt-get install ${pango[*]}" >&2
         exit 1
     fi
 fi
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "PDF reports need Pango (libpango, libpangoft2, libharfbuzz-subset); install it with your system's packages." >&2
-    exit 1
+
+if [ "${1:-}" = browser ] && ! has_browser; then
+    install "${browser[@]}" || echo "no Chromium to be had: the tests of the console in a browser will skip" >&2
 fi
-echo "installing ${packages[*]} for PDF reports"
-"${as_root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-"$python" -c 'import weasyprint'

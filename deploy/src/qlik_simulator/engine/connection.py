@@ -12,7 +12,15 @@ from typing import Any, Final, Protocol
 
 from qlik_simulator.domain.delta import difference, whole
 from qlik_simulator.domain.errors import Code, QixError
-from qlik_simulator.engine import bookmarks, doc_methods, field_methods, global_methods, object_methods
+from qlik_simulator.engine import (
+    bookmarks,
+    doc_methods,
+    field_methods,
+    global_methods,
+    library_methods,
+    object_methods,
+    variable_methods,
+)
 from qlik_simulator.engine.calls import Call, Method, Target
 from qlik_simulator.engine.session import EngineSession
 from qlik_simulator.faults import Fault
@@ -25,10 +33,10 @@ METHODS: Final[dict[str, dict[str, Method]]] = {
     "Doc": doc_methods.METHODS,
     "Field": field_methods.FIELD_METHODS,
     "GenericObject": object_methods.METHODS,
-    "GenericVariable": field_methods.VARIABLE_METHODS,
+    "GenericVariable": variable_methods.VARIABLE_METHODS,
     "GenericBookmark": bookmarks.METHODS,
-    "GenericDimension": object_methods.LIBRARY_METHODS,
-    "GenericMeasure": object_methods.LIBRARY_METHODS,
+    "GenericDimension": library_methods.DIMENSION_METHODS,
+    "GenericMeasure": library_methods.MEASURE_METHODS,
 }
 _CHANGING: Final = frozenset({"Doc", "GenericObject", "GenericVariable"})  # what is told about changes
 _NO_DELTA: Final = frozenset({"GetProperties", "GetFullPropertyTree"})  # clients ask for these without delta

@@ -1,29 +1,17 @@
-"""Methods of Doc: layout, objects, variables, selections as a whole, expressions."""
+"""Methods of Doc: its layout, its objects, selections as a whole."""
 
 import copy
 from typing import Any, Final
 
-from qlik_simulator.apps.app import GenericObject, Variable, add_tree
-from qlik_simulator.domain.cells import wire_number
-from qlik_simulator.domain.compiler import AGGREGATIONS, Compiler
-from qlik_simulator.domain.cube_definition import CubeError
-from qlik_simulator.domain.errors import Code, ExpressionError, QixError
-from qlik_simulator.domain.evaluate import expand, scalar
+from qlik_simulator.apps.app import GenericObject, add_tree
+from qlik_simulator.domain.errors import Code, QixError
 from qlik_simulator.domain.formats import DAYS, LONG_DAYS, LONG_MONTHS, MONTHS
-from qlik_simulator.domain.parser import parse
 from qlik_simulator.domain.selections import NOTHING, clear_all, lock
-from qlik_simulator.domain.syntax import (
-    Binary,
-    FieldRef,
-    Node,
-    Unary,
-)
-from qlik_simulator.domain.syntax import (
-    Call as FunctionCall,
-)
 from qlik_simulator.engine import lists
 from qlik_simulator.engine.bookmarks import BOOKMARK_METHODS
-from qlik_simulator.engine.calls import NO_OBJECT, Call, Method, Target, Work, method
+from qlik_simulator.engine.calls import NO_OBJECT, Call, Method, Target, method
+from qlik_simulator.engine.expression_methods import EXPRESSION_METHODS
+from qlik_simulator.engine.variable_methods import DOC_VARIABLE_METHODS
 
 Json = dict[str, Any]
 
@@ -248,159 +236,6 @@ def step_forward(call: Call) -> Json:
     return {}
 
 
-def evaluate(call: Call) -> Work:
-    """The text of an expression; what is wrong with it comes as text as well."""
-    context = call.document.context(call.now)
-    source = call.text("qExpression")
-
-    def work() -> Json:
-        try:
-            return {"qReturn": scalar(source, context).text(0) or "-"}
-        except ExpressionError as error:
-            return {"qReturn": f"Error: {error}"}
-
-    return work
-
-
-def evaluate_ex(call: Call) -> Work:
-    """The value of an expression as a ``FieldValue``."""
-    context = call.document.context(call.now)
-    source = call.text("qExpression")
-
-    def work() -> Json:
-        try:
-            column = scalar(source, context)
-        except ExpressionError as error:
-            return {"qValue": {"qText": f"Error: {error}"}}
-        number = wire_number(float(column.numbers[0]))
-        text = column.text(0)
-        if number == "NaN":
-            return {"qValue": {"qText": "-" if text is None else text}}
-        return {"qValue": {"qText": text, "qIsNumeric": True, "qNumber": number}}
-
-    return work
-
-
-def check_expression(call: Call) -> Json:
-    """What is wrong with an expression, and which of its names are no fields."""
-    source = call.text("qExpr")
-    context = call.document.context(call.now)
-    reply: Json = {"qErrorMsg": "", "qBadFieldNames": [], "qDangerousFieldNames": []}
-    try:
-        expanded = expand(source, context)
-        node = parse(expanded)
-        known = {found.name for found in call.document.variables.values()}
-        reply["qBadFieldNames"] = [
-            {"qFrom": found.start, "qCount": found.length}
-            for found in field_references(node)
-            if context.model.field(found.name) is None and found.name not in known
-        ]
-        compiler = Compiler(context)
-        compiler.aggregate(node)
-        for set_node in compiler.sets:
-            context.rows(set_node)
-    except ExpressionError as error:
-        reply["qErrorMsg"] = str(error)
-    return reply
-
-
-def field_references(node: Node) -> list[FieldRef]:
-    """Every field name in an expression, in order."""
-    match node:
-        case FieldRef():
-            return [node]
-        case Unary(_, operand):
-            return field_references(operand)
-        case Binary(_, left, right):
-            return [*field_references(left), *field_references(right)]
-        case FunctionCall(_, arguments):
-            return [found for argument in arguments for found in field_references(argument)]
-        case _:
-            return []
-
-
-def get_fields_from_expression(call: Call) -> Json:
-    """The names of the fields an expression uses."""
-    try:
-        node = parse(expand(call.text("qExpr"), call.document.context(call.now)))
-    except ExpressionError:
-        return {"qFieldNames": []}
-    names = [
-        found.name for found in field_references(node) if call.document.model.field(found.name) is not None
-    ]
-    return {"qFieldNames": list(dict.fromkeys(names))}
-
-
-def expand_expression(call: Call) -> Json:
-    """The expression with its dollar-sign expansions done."""
-    try:
-        return {"qExpandedExpression": expand(call.text("qExpression"), call.document.context(call.now))}
-    except ExpressionError as error:
-        raise QixError(Code.INVALID_PARAMETERS, str(error)) from error
-
-
-def get_functions(call: Call) -> Json:
-    """The aggregations there are."""
-    del call
-    return {"qFunctions": [{"qName": name} for name in sorted(AGGREGATIONS)]}
-
-
-def get_variable_by_name(call: Call) -> Json:
-    """A handle for a variable; error 2 when there is none of that name."""
-    found = call.document.variable(call.text("qName"))
-    if found is None:
-        raise QixError(Code.NOT_FOUND, call.text("qName"))
-    return {"qReturn": variable_handle(call, found)}
-
-
-def get_variable_by_id(call: Call) -> Json:
-    """A handle for a variable; null members when there is none."""
-    found = call.document.variables.get(call.text("qId"))
-    return {"qReturn": NO_OBJECT if found is None else variable_handle(call, found)}
-
-
-def variable_handle(call: Call, found: Variable) -> Json:
-    """The interface of a variable."""
-    return call.handles.give(Target("GenericVariable", found.id, type="variable"))
-
-
-def create_session_variable(call: Call) -> Json:
-    """A variable of this session only."""
-    properties = call.structure("qProp")
-    name = str(properties.get("qName") or "")
-    if not name:
-        raise QixError(Code.EMPTY_PARAMETERS, "qName")
-    if call.document.variable(name) is not None:
-        raise QixError(Code.ALREADY_EXISTS, name)
-    made = Variable(
-        id=str((properties.get("qInfo") or {}).get("qId") or call.site.new_id()),
-        name=name,
-        definition=str(properties.get("qDefinition") or ""),
-        comment=str(properties.get("qComment") or ""),
-        is_script_created=False,
-    )
-    call.document.variables[made.id] = made
-    call.changed()
-    return {"qReturn": variable_handle(call, made)}
-
-
-def create_variable_ex(call: Call) -> Json:
-    """A variable of the app; here it lives as long as the session."""
-    reply = create_session_variable(call)
-    return {"qInfo": {"qId": reply["qReturn"]["qGenericId"], "qType": "variable"}, **reply}
-
-
-def destroy_variable(call: Call) -> Json:
-    """Take a variable away, by id or by name."""
-    found = call.document.variables.get(call.text("qId")) or call.document.variable(call.text("qName"))
-    if found is None:
-        raise QixError(Code.NOT_FOUND, call.text("qId") or call.text("qName"))
-    del call.document.variables[found.id]
-    call.handles.release({found.id})
-    call.changed()
-    return {"qSuccess": True}
-
-
 def add_alternate_state(call: Call) -> Json:
     """A state of its own beside the current selections, empty or as a copy."""
     name = call.text("qStateName")
@@ -471,11 +306,6 @@ def get_measure(call: Call) -> Json:
     }
 
 
-def failed_cube(error: CubeError) -> QixError:
-    """A cube without rows has no pages to give."""
-    return QixError(error.code, error.context)
-
-
 METHODS: Final[dict[str, Method]] = {
     "GetAppLayout": method(get_app_layout),
     "GetAppProperties": method(lambda call: {"qProp": {"qTitle": call.document.app.name}}),
@@ -497,19 +327,6 @@ METHODS: Final[dict[str, Method]] = {
     "Forward": method(step_forward),
     "BackCount": method(lambda call: {"qReturn": len(call.document.back)}),
     "ForwardCount": method(lambda call: {"qReturn": len(call.document.forward)}),
-    "Evaluate": method(evaluate, "qExpression"),
-    "EvaluateEx": method(evaluate_ex, "qExpression"),
-    "CheckExpression": method(check_expression, "qExpr", "qLabels?"),
-    "ExpandExpression": method(expand_expression, "qExpression"),
-    "GetFieldsFromExpression": method(get_fields_from_expression, "qExpr"),
-    "GetVariableByName": method(get_variable_by_name, "qName"),
-    "GetVariableById": method(get_variable_by_id, "qId"),
-    "CreateSessionVariable": method(create_session_variable, "qProp"),
-    "CreateVariableEx": method(create_variable_ex, "qProp"),
-    "DestroySessionVariableById": method(destroy_variable, "qId"),
-    "DestroySessionVariableByName": method(destroy_variable, "qName"),
-    "DestroyVariableById": method(destroy_variable, "qId"),
-    "DestroyVariableByName": method(destroy_variable, "qName"),
     "AddAlternateState": method(add_alternate_state, "qStateName"),
     "AddSessionAlternateState": method(add_alternate_state, "qStateName", "qSourceStateName?"),
     "RemoveAlternateState": method(remove_alternate_state, "qStateName"),
@@ -527,4 +344,6 @@ METHODS: Final[dict[str, Method]] = {
     "GetLocaleInfo": method(lambda call: {"qReturn": locale_info(call.site.now().year)}),
     "Resume": method(lambda _: {}),
     **BOOKMARK_METHODS,
+    **EXPRESSION_METHODS,
+    **DOC_VARIABLE_METHODS,
 }

@@ -1,14 +1,10 @@
-"""Methods of Field and GenericVariable."""
+"""Methods of Field."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from qlik_simulator.apps.app import Variable
 from qlik_simulator.domain.errors import Code, ExpressionError, QixError
-from qlik_simulator.domain.evaluate import scalar
 from qlik_simulator.domain.fields import Field
-from qlik_simulator.domain.formats import general_text
 from qlik_simulator.domain.search import search
 from qlik_simulator.domain.selections import (
     Outcome,
@@ -193,81 +189,4 @@ FIELD_METHODS: Final[dict[str, Method]] = {
     "ClearAllButThis": method(clear_all_but_this, "qSoftLock?"),
     "Lock": method(lock_field),
     "Unlock": method(unlock_field),
-}
-
-
-def _variable(call: Call) -> Variable:
-    found = call.document.variables.get(call.target.id)
-    if found is None:
-        raise QixError(Code.NOT_FOUND, call.target.id)
-    return found
-
-
-def variable_layout(call: Call) -> Json:
-    """Text and number of the variable; a definition that starts with ``=`` is evaluated."""
-    found = _variable(call)
-    text, number = found.definition, float("nan")
-    if text.startswith("="):
-        try:
-            column = scalar(text, call.document.context(call.now))
-            text, number = column.text(0) or "-", float(column.numbers[0])
-        except ExpressionError as error:
-            text = str(error)
-    else:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-    layout: Json = {
-        "qInfo": {"qId": found.id, "qType": "variable"},
-        "qMeta": {},
-        "qText": text,
-        "qNum": "NaN" if math.isnan(number) else number,
-    }
-    if found.is_script_created:
-        layout["qIsScriptCreated"] = True
-    return {"qLayout": layout}
-
-
-def variable_properties(call: Call) -> Json:
-    """The properties of the variable."""
-    found = _variable(call)
-    return {
-        "qProp": {
-            "qInfo": {"qId": found.id, "qType": "variable"},
-            "qMetaDef": {},
-            "qName": found.name,
-            "qComment": found.comment,
-            "qNumberPresentation": {},
-            "qIncludeInBookmark": False,
-            "qDefinition": found.definition,
-        }
-    }
-
-
-def set_properties(call: Call) -> Json:
-    """Change definition and comment."""
-    properties = call.structure("qProp")
-    found = _variable(call)
-    found.comment = str(properties.get("qComment", found.comment))
-    return _set(call, str(properties.get("qDefinition", found.definition)))
-
-
-def _set(call: Call, definition: str) -> Json:
-    found = _variable(call)
-    if found.definition != definition:
-        found.definition = definition
-        call.changed()
-    return {}
-
-
-VARIABLE_METHODS: Final[dict[str, Method]] = {
-    "GetLayout": method(variable_layout),
-    "GetProperties": method(variable_properties),
-    "SetProperties": method(set_properties, "qProp"),
-    "GetInfo": method(lambda call: {"qInfo": {"qId": _variable(call).id, "qType": "variable"}}),
-    "GetRawContent": method(lambda call: {"qReturn": _variable(call).definition}),
-    "SetStringValue": method(lambda call: _set(call, call.text("qVal")), "qVal"),
-    "SetNumValue": method(lambda call: _set(call, general_text(call.number("qVal"))), "qVal"),
-    "SetDualValue": method(lambda call: _set(call, call.text("qText")), "qText", "qNum"),
 }

@@ -1,28 +1,16 @@
-"""Methods of GenericObject: layouts, properties, pages of data, selections made in a visualisation."""
+"""Methods of GenericObject: layouts, properties, children, selection mode."""
 
 import copy
 import json
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qlik_simulator.apps.app import GenericObject
-from qlik_simulator.domain.cells import check_pages, straight_page
-from qlik_simulator.domain.cube import Cube
-from qlik_simulator.domain.cube_definition import CubeError
 from qlik_simulator.domain.errors import Code, QixError
-from qlik_simulator.domain.fields import Field
-from qlik_simulator.domain.pivot import Pivot, leaf_at, pivot_page, stack_page
-from qlik_simulator.domain.selections import clear
 from qlik_simulator.engine.calls import NO_OBJECT, Call, Method, Work, method
-from qlik_simulator.engine.doc_methods import failed_cube, object_handle
-from qlik_simulator.engine.field_methods import select_elements, settle
-from qlik_simulator.engine.layout import Layouts
-from qlik_simulator.engine.lists import ListObject
+from qlik_simulator.engine.data_methods import DATA_METHODS
+from qlik_simulator.engine.doc_methods import object_handle
 
 Json = dict[str, Any]
-_CUBE: Final = "qHyperCubeDef"
-_LIST: Final = "qListObjectDef"
-_NODE: Final = ("qPath", "qRow", "qCol", "qAll")
 
 
 def get_layout(call: Call) -> Work:
@@ -134,180 +122,6 @@ def _put(holder: Any, name: str, operation: str, value: Any, path: str) -> None:
         raise QixError(Code.INVALID_PATH, path)
 
 
-def _cube(call: Call, layouts: Layouts, path: str) -> Cube:
-    given, state = layouts.find(call.object, path, _CUBE)
-    try:
-        return layouts.cube(given, state)
-    except CubeError as error:
-        raise failed_cube(error) from error
-
-
-def get_hypercube_data(call: Call) -> Work:
-    """Pages of a straight cube."""
-    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
-    check_pages(pages)
-
-    def work() -> Json:
-        cube = _cube(call, layouts, path)
-        if cube.definition.mode != "S":
-            raise QixError(Code.INVALID_PARAMETERS, f"{path} has mode {cube.definition.mode}")
-        return {"qDataPages": [straight_page(cube, page) for page in pages]}
-
-    return work
-
-
-def get_pivot_data(call: Call) -> Work:
-    """Pages of a pivot."""
-    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
-    check_pages(pages)
-
-    def work() -> Json:
-        found = _pivot(call, layouts, path, "P")
-        return {"qDataPages": [pivot_page(found, page) for page in pages]}
-
-    return work
-
-
-def get_stack_data(call: Call) -> Work:
-    """Pages of a stacked cube."""
-    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
-    check_pages(pages)
-
-    def work() -> Json:
-        found = _pivot(call, layouts, path, "K")
-        return {"qDataPages": [stack_page(found, page) for page in pages]}
-
-    return work
-
-
-def _pivot(call: Call, layouts: Layouts, path: str, mode: str) -> Pivot:
-    cube = _cube(call, layouts, path)
-    if cube.definition.mode != mode:
-        raise QixError(Code.INVALID_PARAMETERS, f"{path} has mode {cube.definition.mode}")
-    try:
-        return layouts.pivot(cube, (call.object.id, path))
-    except CubeError as error:
-        raise failed_cube(error) from error
-
-
-def _fold(*, is_left: bool, is_open: bool) -> Callable[[Call], Json]:
-    """Open or close a node of a pivot, or a whole side."""
-
-    def run(call: Call) -> Json:
-        path, side = call.text("qPath"), 0 if is_left else 1
-        place = (call.object.id, path)
-        found = _pivot(call, call.layouts(), path, "P")
-        before = call.document.expanded.get(place, frozenset())
-        row, column = int(call.number("qRow")), int(call.number("qCol"))
-        key = (side,) if call.flag("qAll") else leaf_at(found, row, column, is_left=is_left)
-        if key is None:
-            raise QixError(Code.INVALID_PARAMETERS, f"there is no node at row {row}, column {column}")
-        kept = frozenset(known for known in before if known[: len(key)] != key)
-        call.document.expanded[place] = kept | {key} if is_open else kept
-        call.changed()
-        return {}
-
-    return run
-
-
-def _list_object(call: Call, path: str) -> ListObject:
-    layouts = call.layouts()
-    given, state = layouts.find(call.object, path, _LIST)
-    match = call.document.searches.get((call.object.id, path), "")
-    try:
-        return ListObject(given, call.document, layouts.context(state), match)
-    except CubeError as error:
-        raise failed_cube(error) from error
-
-
-def get_list_object_data(call: Call) -> Json:
-    """Pages of a list object."""
-    pages = call.pages()
-    check_pages(pages)
-    found = _list_object(call, call.text("qPath"))
-    return {"qDataPages": [found.page(page) for page in pages]}
-
-
-def select_list_object_values(call: Call) -> Json:
-    """Select by element number."""
-    found = _list_object(call, call.text("qPath"))
-    of, toggle = found.dimension.field, call.flag("qToggleMode")
-    return {"qSuccess": select_elements(call, found.state, of, call.integers("qValues"), toggle=toggle)}
-
-
-def _select_listed(call: Call, *wanted: str) -> Json:
-    found = _list_object(call, call.text("qPath"))
-    elements = [code for code in found.elements if found.dimension.states[code] in wanted]
-    return {"qSuccess": select_elements(call, found.state, found.dimension.field, elements)}
-
-
-def search_list_object_for(call: Call) -> Json:
-    """Show only what a search finds."""
-    path = call.text("qPath")
-    call.document.searches[call.object.id, path] = call.text("qMatch")
-    found = _list_object(call, path)
-    call.changed()
-    return {"qSuccess": bool(found.elements)}
-
-
-def abort_list_object_search(call: Call) -> Json:
-    """Show everything again."""
-    call.document.searches.pop((call.object.id, call.text("qPath")), None)
-    call.changed()
-    return {}
-
-
-def accept_list_object_search(call: Call) -> Json:
-    """Select what the search found, and show everything again."""
-    found = _list_object(call, call.text("qPath"))
-    call.document.searches.pop((call.object.id, call.text("qPath")), None)
-    select_elements(call, found.state, found.dimension.field, found.elements, toggle=call.flag("qToggleMode"))
-    call.changed()
-    return {}
-
-
-def select_hypercube_values(call: Call) -> Json:
-    """Select values of one dimension of a cube by element number."""
-    cube = _cube(call, call.layouts(), call.text("qPath"))
-    of = _dimension_field(cube, int(call.number("qDimNo")))
-    toggle = call.flag("qToggleMode")
-    elements = call.integers("qValues")
-    return {"qSuccess": select_elements(call, cube.definition.state, of, elements, toggle=toggle)}
-
-
-def _dimension_field(cube: Cube, index: int) -> Field:
-    if not 0 <= index < len(cube.dimensions):
-        raise QixError(Code.INVALID_PARAMETERS, f"there is no dimension {index}")
-    return cube.dimensions[index].field
-
-
-def select_hypercube_cells(call: Call) -> Json:
-    """Select what stands in some rows of some dimension columns."""
-    cube = _cube(call, call.layouts(), call.text("qPath"))
-    rows = [row for row in call.integers("qRowIndices") if 0 <= row < cube.rows]
-    success = bool(rows)
-    for column in call.integers("qColIndices"):
-        of = _dimension_field(cube, column)
-        elements = {int(cube.codes[column][row]) for row in rows}
-        success = select_elements(call, cube.definition.state, of, elements) and success
-    return {"qSuccess": success}
-
-
-def clear_selections(call: Call) -> Json:
-    """Clear the fields of a cube or list object."""
-    path = call.text("qPath")
-    if path.rstrip("/").endswith(_LIST):
-        found = _list_object(call, path)
-        settle(call, found.state, clear(call.document.states[found.state], found.dimension.field.name))
-        return {}
-    cube = _cube(call, call.layouts(), path)
-    columns = call.integers("qColIndices") or list(range(len(cube.dimensions)))
-    for column in columns:
-        of = _dimension_field(cube, column)
-        settle(call, cube.definition.state, clear(call.document.states[cube.definition.state], of.name))
-    return {}
-
-
 def get_child_infos(call: Call) -> Json:
     """Ids and types of the children."""
     children = [call.document.object(child) for child in call.object.children]
@@ -376,38 +190,6 @@ METHODS: Final[dict[str, Method]] = {
     "SetProperties": method(set_properties, "qProp"),
     "ApplyPatches": method(apply_patches, "qPatches", "qSoftPatch?"),
     "ClearSoftPatches": method(clear_soft_patches),
-    "GetHyperCubeData": method(get_hypercube_data, "qPath", "qPages"),
-    "GetHyperCubePivotData": method(get_pivot_data, "qPath", "qPages"),
-    "GetHyperCubeStackData": method(get_stack_data, "qPath", "qPages", "qMaxNbrCells?"),
-    "ExpandLeft": method(_fold(is_left=True, is_open=True), *_NODE),
-    "ExpandTop": method(_fold(is_left=False, is_open=True), *_NODE),
-    "CollapseLeft": method(_fold(is_left=True, is_open=False), *_NODE),
-    "CollapseTop": method(_fold(is_left=False, is_open=False), *_NODE),
-    "GetListObjectData": method(get_list_object_data, "qPath", "qPages"),
-    "SelectListObjectValues": method(
-        select_list_object_values, "qPath", "qValues", "qToggleMode", "qSoftLock?"
-    ),
-    "SelectListObjectAll": method(
-        lambda call: _select_listed(call, "S", "O", "A", "L"), "qPath", "qSoftLock?"
-    ),
-    "SelectListObjectPossible": method(
-        lambda call: _select_listed(call, "S", "O", "L"), "qPath", "qSoftLock?"
-    ),
-    "SelectListObjectExcluded": method(lambda call: _select_listed(call, "X", "A"), "qPath", "qSoftLock?"),
-    "SelectListObjectAlternative": method(lambda call: _select_listed(call, "A"), "qPath", "qSoftLock?"),
-    "SearchListObjectFor": method(search_list_object_for, "qPath", "qMatch"),
-    "AbortListObjectSearch": method(abort_list_object_search, "qPath"),
-    "AcceptListObjectSearch": method(accept_list_object_search, "qPath", "qToggleMode", "qSoftLock?"),
-    "SelectHyperCubeValues": method(select_hypercube_values, "qPath", "qDimNo", "qValues", "qToggleMode"),
-    "SelectHyperCubeCells": method(
-        select_hypercube_cells,
-        "qPath",
-        "qRowIndices",
-        "qColIndices",
-        "qSoftLock?",
-        "qDeselectOnlyOneSelected?",
-    ),
-    "ClearSelections": method(clear_selections, "qPath", "qColIndices?"),
     "GetChildInfos": method(get_child_infos),
     "GetChild": method(get_child, "qId"),
     "GetParent": method(get_parent),
@@ -415,31 +197,5 @@ METHODS: Final[dict[str, Method]] = {
     "BeginSelections": method(begin_selections, "qPaths"),
     "EndSelections": method(end_selections, "qAccept"),
     "GetLinkedObjects": method(lambda _: {"qItems": []}),
-}
-
-
-def library_layout(call: Call) -> Json:
-    """The layout of a master item."""
-    item = _item(call)
-    layout: Json = {"qInfo": dict(item["qInfo"]), "qMeta": dict(item.get("qMetaDef") or {})}
-    if call.target.kind == "GenericDimension":
-        return {"qLayout": {**layout, "qDim": item["qDim"], "qDimInfos": []}}
-    return {"qLayout": {**layout, "qMeasure": item["qMeasure"]}}
-
-
-def _item(call: Call) -> Mapping[str, Any]:
-    app = call.document.app
-    item = (app.dimensions if call.target.kind == "GenericDimension" else app.measures).get(call.target.id)
-    if item is None:
-        raise QixError(Code.NOT_FOUND, call.target.id)
-    return item
-
-
-LIBRARY_METHODS: Final[dict[str, Method]] = {
-    "GetLayout": method(library_layout),
-    "GetProperties": method(lambda call: {"qProp": dict(_item(call))}),
-    "GetInfo": method(lambda call: {"qInfo": dict(_item(call)["qInfo"])}),
-    "GetDimension": method(lambda call: {"qDim": _item(call)["qDim"]}),
-    "GetMeasure": method(lambda call: {"qMeasure": _item(call)["qMeasure"]}),
-    "GetLinkedObjects": method(lambda _: {"qItems": []}),
+    **DATA_METHODS,
 }

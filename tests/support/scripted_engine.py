@@ -10,11 +10,24 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Event
 
 CONNECTED = {"jsonrpc": "2.0", "method": "OnConnected", "params": {"qSessionState": "SESSION_CREATED"}}
 
 Handler = Callable[[dict[str, Any]], Any]
+
+
+class _Counting(ServerConnection):
+    """Counts the pings that come."""
+
+    pings = 0
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode is Opcode.PING:
+            _Counting.pings += 1
+        super().process_event(event)
 
 
 class ScriptedEngine:
@@ -42,7 +55,13 @@ class ScriptedEngine:
         self.upgrades: list[Request] = []
         self.sockets: list[ServerConnection] = []
         self.port = 0
+        self._pings_before = _Counting.pings
         self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def pings(self) -> int:
+        """How many protocol-level pings have come since this engine was made."""
+        return _Counting.pings - self._pings_before
 
     @property
     def url(self) -> str:
@@ -99,7 +118,12 @@ class ScriptedEngine:
 async def scripted_engine() -> AsyncIterator[ScriptedEngine]:
     engine = ScriptedEngine()
     async with serve(
-        engine._serve, "127.0.0.1", 0, process_request=engine._upgrade, close_timeout=0.5
+        engine._serve,
+        "127.0.0.1",
+        0,
+        process_request=engine._upgrade,
+        close_timeout=0.5,
+        create_connection=_Counting,
     ) as server:
         engine.port = next(iter(server.sockets)).getsockname()[1]
         yield engine

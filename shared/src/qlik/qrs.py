@@ -13,7 +13,7 @@ from qlik.model import AppInfo
 from qlik.reloads import ReloadSeen, from_app, from_execution
 from qlik.rest import RestClient
 from qlik.signin import XRFKEY, SignIn
-from qlik.site import JwtAuth, QlikSite, TicketAuth
+from qlik.site import JwtAuth, QlikSite
 
 _TAKE = 500  # rows per table request; `/full` is capped by a server setting and ignores skip and take
 _UPDATE = 2
@@ -33,7 +33,7 @@ class Repository:
         async def credentials() -> Mapping[str, str]:
             return {**(await signed.headers()), "X-Qlik-Xrfkey": XRFKEY}
 
-        prefix = site.auth.virtual_proxy.strip("/") if isinstance(site.auth, JwtAuth | TicketAuth) else ""
+        prefix = site.auth.virtual_proxy.strip("/") if isinstance(site.auth, JwtAuth) else ""
         self._root = f"/{prefix}/qrs" if prefix else "/qrs"
         self._rest = RestClient(
             site.qrs_url,

@@ -63,7 +63,7 @@ class RestClient:
         quiet_library_logs()
         self._credentials, self._rejected, self._throttle = credentials, rejected, throttle
         self.base_url = base_url
-        self._host = urlsplit(base_url).netloc
+        self._origin = urlsplit(base_url)[:2]
         self._http = httpx.AsyncClient(
             base_url=base_url,
             verify=tls,
@@ -151,7 +151,7 @@ class RestClient:
         if not href:
             return None
         target = urljoin(self.base_url, str(href))
-        if urlsplit(target).netloc != self._host:
+        if urlsplit(target)[:2] != self._origin:
             # our token would go along
             raise ProtocolError(f"The list {mask(path)} continues on another host", code="paging")
         return target

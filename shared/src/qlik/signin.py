@@ -253,7 +253,7 @@ class ByJwt:
 class ByTicket:
     """One ticket per web socket, from the proxy's API with the site's certificate.
 
-    A ticket is good for one use.
+    A ticket is good for one use. The repository is asked with the same certificate, on its own port.
     """
 
     renewable = True
@@ -261,12 +261,9 @@ class ByTicket:
     def __init__(self, site: QlikSite, auth: TicketAuth) -> None:
         self._site, self._auth = site, auth
         self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
-        self._cookie = ""
-        self._lock = asyncio.Lock()
-        self.tls = tls.context(ca_pem=auth.ca_pem)
-        with_certificate = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
-        self._qps = _http(auth.qps_url, with_certificate, site.limits)
-        self._proxy = _http(http_base(site.engine_url), self.tls, site.limits)
+        self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
+        self.tls = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
+        self._qps = _http(auth.qps_url, self.tls, site.limits)
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
@@ -275,34 +272,15 @@ class ByTicket:
         return Upgrade(url, {}, origin=self._auth.origin or http_base(self._site.engine_url), tls=self.tls)
 
     async def headers(self) -> Mapping[str, str]:
-        """See SignIn. For HTTP one ticket is exchanged for a cookie, which is kept until it is refused."""
-        async with self._lock:
-            if not self._cookie:
-                query = {"QlikTicket": await self._ticket(), "xrfkey": XRFKEY}
-                answer = await _request(
-                    self._proxy,
-                    "GET",
-                    f"{self._prefix}/qps/user",
-                    params=query,
-                    headers={"X-Qlik-Xrfkey": XRFKEY},
-                )
-                self._cookie = _session_cookie(answer)
-                if not self._cookie:
-                    raise PermissionDenied(
-                        "The proxy gave no session for the ticket",
-                        code=answer.status_code,
-                        remedy="Check the virtual proxy prefix and that it accepts tickets.",
-                    )
-            return {"Cookie": self._cookie}
+        """See SignIn."""
+        return self._user
 
     def rejected(self) -> None:
-        """Exchange a new ticket next time."""
-        self._cookie = ""
+        """Every upgrade has a ticket of its own anyway."""
 
     async def aclose(self) -> None:
         """See SignIn."""
         await self._qps.aclose()
-        await self._proxy.aclose()
 
     async def _ticket(self) -> str:
         answer = await _request(
@@ -310,7 +288,7 @@ class ByTicket:
             "POST",
             f"/qps{self._prefix}/ticket",
             params={"xrfkey": XRFKEY},
-            headers={"X-Qlik-Xrfkey": XRFKEY},
+            headers={"X-Qlik-Xrfkey": XRFKEY, **self._user},
             json={"UserDirectory": self._auth.user_directory, "UserId": self._auth.user_id, "Attributes": []},
         )
         if not answer.is_success:

@@ -339,6 +339,43 @@ async def test_a_quiet_socket_is_kept_alive_by_a_call_and_never_by_a_ping(engine
     connection = await opened(engine, keep_alive_s=0.05)
     await until(lambda: engine.methods().count("EngineVersion") >= 4)
     await connection.aclose()
+    assert engine.pings == 0
+
+
+async def test_a_cube_that_changes_between_two_pages_is_read_again_from_the_first_row(
+    engine: ScriptedEngine,
+) -> None:
+    """The engine says so by `change` on any reply, and gives pages of the new state as if nothing were."""
+    info = {"qFallbackTitle": "n", "qNumFormat": {"qType": "U"}}
+    cube = {"qMode": "S", "qSize": {"qcx": 1, "qcy": 12_000}, "qMeasureInfo": [info]}
+    state: dict[str, Any] = {"text": "old", "calls": 0}
+
+    def page(request: dict[str, Any]) -> dict[str, Any]:
+        state["calls"] += 1
+        area = request["params"][1][0]
+        if state["calls"] == 2:
+            state["text"] = "new"
+        matrix = [[{"qText": state["text"], "qNum": "NaN"}]] * area["qHeight"]
+        changed = {"change": [2]} if state["calls"] == 2 else {}
+        return {"frame": {"result": {"qDataPages": [{"qMatrix": matrix}]}, **changed}}
+
+    engine.answers["CreateSessionObject"] = {"qReturn": {"qHandle": 2, "qGenericId": "t"}}
+    engine.answers["GetLayout"] = {"qLayout": {"qHyperCube": cube}}
+    engine.answers["GetHyperCubeData"] = page
+    async with QlikClient(site(engine, pages_in_flight=1)) as client, client.session("app") as session:
+        table = await session.table([], ["Sum(n)"])
+    assert {row[0].text for row in table.rows} == {"new"}
+    tops = [r["params"][1][0]["qTop"] for r in engine.requests if r["method"] == "GetHyperCubeData"]
+    assert tops == [0, 10_000, 0, 10_000]
+
+
+async def test_an_answer_after_the_object_was_closed_is_void(engine: ScriptedEngine) -> None:
+    engine.answers["GetLayout"] = {"frame": {"result": {"qLayout": {}}, "close": [5]}}
+    connection = await opened(engine)
+    await connection.call(5, "GetLayout")
+    with pytest.raises(Aborted, match="closed this object"):
+        await connection.call(5, "GetLayout")
+    await connection.aclose()
 
 
 async def test_a_missing_object_is_a_configuration_error(engine: ScriptedEngine) -> None:

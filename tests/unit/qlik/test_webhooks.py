@@ -107,7 +107,8 @@ def test_no_json_whatever_its_shape_raises_anything_else(raw: Any) -> None:
 
 
 def test_a_recorded_callback_of_the_repository_is_read() -> None:
-    body = b"""[{"changeType":2,"objectType":"ExecutionResult","objectID":"2fe2a4ba-3e2a-4ec1-b1ff-8ca2bd1ab0f5",
+    body = b"""[{"changeType":2,"objectType":"ExecutionResult",
+      "objectID":"2fe2a4ba-3e2a-4ec1-b1ff-8ca2bd1ab0f5",
       "changedProperties":["modifiedDate","stopTime","duration"],"engineID":"","engineType":"",
       "originatorNodeID":"g","originatorHostName":"h","originatorContextID":null,
       "createdDate":"2024-05-01T10:00:00Z","modifiedDate":"2024-05-01T10:00:00Z","schemaPath":"ExternalChangeInfo"}]"""

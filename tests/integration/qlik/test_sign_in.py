@@ -1,0 +1,320 @@
+"""Every way to sign in, against the simulator's proxy and tenant, and TLS with certificates of our own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+from websockets.asyncio.server import ServerConnection, serve
+
+from qlik import (
+    ApiKeyAuth,
+    CertificateAuth,
+    ConfigurationError,
+    Impersonation,
+    JwtAuth,
+    Limits,
+    OAuthM2MAuth,
+    PermissionDenied,
+    QlikClient,
+    QlikSite,
+    SiteBusy,
+    TicketAuth,
+)
+from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
+
+pytestmark = pytest.mark.integration
+
+LIMITS = Limits(connect_s=5, open_s=20, call_s=20, ttl_s=0)
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def key_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+@pytest.fixture(scope="module")
+def signing_key() -> rsa.RSAPrivateKey:
+    return new_key()
+
+
+@pytest.fixture(scope="module")
+async def proxied(
+    signing_key: rsa.RSAPrivateKey, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SimulatedSite]:
+    public = tmp_path_factory.mktemp("jwt") / "public.pem"
+    public.write_bytes(
+        signing_key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    async with simulated_site(jwt_key=str(public)) as made:
+        yield made
+
+
+def jwt(key: rsa.RSAPrivateKey, user: str = "reporter") -> SecretStr:
+    def part(raw: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(raw).encode()).rstrip(b"=").decode()
+
+    signed = f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part({'userId': user, 'userDirectory': 'EXT'})}"
+    signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return SecretStr(f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}")
+
+
+def web(site: SimulatedSite, **given: Any) -> QlikSite:
+    """The site by its web port, where proxy and tenant are."""
+    return QlikSite.model_validate(
+        {"engine_url": site.http_url.replace("http", "ws"), "limits": LIMITS, **given}
+    )
+
+
+def cloud(site: SimulatedSite, auth: Any) -> QlikSite:
+    return web(site, kind="cloud", tenant_url=site.http_url, auth=auth)
+
+
+async def works(client: QlikClient) -> str:
+    """Open a session, and return the user the engine sees."""
+    async with client.session(FLIGHTS) as session:
+        assert (await session.evaluate("=1+1")).number == 2
+        return str((await session.connection.call(-1, "GetAuthenticatedUser"))["qReturn"])
+
+
+async def test_an_api_key_signs_in(proxied: SimulatedSite) -> None:
+    async with QlikClient(cloud(proxied, ApiKeyAuth(key=SecretStr("sim-api-key")))) as client:
+        assert "sim-user" in await works(client)
+        assert [app.id for app in await client.apps()] == [FLIGHTS]
+
+
+async def test_a_wrong_api_key_is_permission_denied(proxied: SimulatedSite) -> None:
+    async with QlikClient(cloud(proxied, ApiKeyAuth(key=SecretStr("wrong-key")))) as client:
+        with pytest.raises(PermissionDenied) as caught:
+            await works(client)
+        with pytest.raises(PermissionDenied):
+            await client.apps()
+    assert "wrong-key" not in str(caught.value)
+
+
+async def test_an_oauth_client_signs_in_and_renews_its_token_when_it_is_refused(
+    proxied: SimulatedSite,
+) -> None:
+    auth = OAuthM2MAuth(client_id="sim-client", client_secret=SecretStr("sim-secret"))
+    async with QlikClient(cloud(proxied, auth)) as client:
+        assert "sim-client" in await works(client)
+        await proxied.control("POST", "/_sim/expire-tokens")
+        assert "sim-client" in await works(client)
+        await proxied.control("POST", "/_sim/expire-tokens")
+        assert await client.apps()
+
+
+async def test_an_oauth_client_speaks_for_another_user(proxied: SimulatedSite) -> None:
+    auth = OAuthM2MAuth(
+        client_id="sim-client", client_secret=SecretStr("sim-secret"), impersonate=Impersonation(value="anna")
+    )
+    async with QlikClient(cloud(proxied, auth)) as client:
+        assert "anna" in await works(client)
+
+
+async def test_a_wrong_client_secret_is_permission_denied_without_showing_it(proxied: SimulatedSite) -> None:
+    auth = OAuthM2MAuth(client_id="sim-client", client_secret=SecretStr("wrong-secret"))
+    async with QlikClient(cloud(proxied, auth)) as client:
+        with pytest.raises(PermissionDenied) as caught:
+            await works(client)
+    assert "wrong-secret" not in str(caught.value)
+
+
+async def test_a_jwt_signs_in_with_cookie_and_csrf_token_and_renews_an_expired_session(
+    proxied: SimulatedSite, signing_key: rsa.RSAPrivateKey
+) -> None:
+    auth = JwtAuth(virtual_proxy="jwt", token=jwt(signing_key), origin="https://reports.example.com")
+    await proxied.control("POST", "/_sim/policy", json={"origins": ["https://reports.example.com"]})
+    try:
+        async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+            assert "reporter" in await works(client)
+            await proxied.control("POST", "/_sim/expire-proxy-sessions")
+            assert "reporter" in await works(client)
+    finally:
+        await proxied.control("POST", "/_sim/policy", json={"origins": []})
+
+
+@pytest.mark.parametrize(
+    ("given", "good", "kind"),
+    [
+        ({"virtual_proxy": "nowhere"}, True, ConfigurationError),
+        ({"virtual_proxy": "jwt"}, False, PermissionDenied),
+        ({"virtual_proxy": "jwt", "origin": "https://evil"}, True, PermissionDenied),
+    ],
+)
+async def test_a_jwt_sign_in_that_fails_says_why(
+    proxied: SimulatedSite,
+    signing_key: rsa.RSAPrivateKey,
+    given: dict[str, str],
+    good: bool,
+    kind: type[Exception],
+) -> None:
+    auth = JwtAuth(**given, token=jwt(signing_key if good else new_key()))
+    await proxied.control("POST", "/_sim/policy", json={"origins": ["https://reports.example.com"]})
+    try:
+        async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+            with pytest.raises(kind) as caught:
+                await works(client)
+    finally:
+        await proxied.control("POST", "/_sim/policy", json={"origins": []})
+    assert auth.token.get_secret_value() not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "disguise", [{"code": 302}, {"code": 500, "topic": "Authentication error: Restart the browser"}]
+)
+async def test_a_lost_proxy_session_in_disguise_is_signed_in_afresh(
+    proxied: SimulatedSite, signing_key: rsa.RSAPrivateKey, disguise: dict[str, Any]
+) -> None:
+    auth = JwtAuth(virtual_proxy="jwt", token=jwt(signing_key))
+    site = web(proxied, kind="client-managed", auth=auth, qrs_url=proxied.http_url)
+    async with QlikClient(site) as client:
+        assert await client.apps()
+        fault = {"place": "qrs", "fault": {"kind": "refuse", **disguise}}
+        await proxied.control("POST", "/_sim/fault", json=fault)
+        assert await client.apps()
+        await proxied.control("POST", "/_sim/expire-proxy-sessions")
+        assert await client.apps()
+
+
+async def test_a_ticket_signs_in_and_each_session_takes_a_new_one(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="ticket;user")
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+        assert "ticket;user" in await works(client)
+        assert "ticket;user" in await works(client)
+
+
+async def test_the_sixth_session_of_one_user_is_refused_as_busy(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="many")
+    site = web(
+        proxied, kind="client-managed", auth=auth, limits=LIMITS.model_copy(update={"sessions_per_site": 6})
+    )
+    async with QlikClient(site) as client, AsyncExitStack() as open_:
+        for _ in range(5):
+            await open_.enter_async_context(client.session(FLIGHTS))
+        with pytest.raises(SiteBusy) as caught:
+            await open_.enter_async_context(client.session(FLIGHTS))
+    assert caught.value.code == "OnMaxParallelSessionsExceeded"
+    assert caught.value.retry_after
+
+
+# --- TLS
+
+
+class Authority:
+    """A certificate authority as a site has its own."""
+
+    def __init__(self) -> None:
+        self.key = new_key()
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "site-CA")])
+        self.certificate = self._sign(self.name, self.key, ca=True)
+
+    def issue(self, common: str) -> tuple[str, str]:
+        """Certificate and key of a server or client, as PEM."""
+        key = new_key()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+        return self._pem(self._sign(name, key, ca=False)), key_pem(key)
+
+    @property
+    def pem(self) -> str:
+        return self._pem(self.certificate)
+
+    def _sign(self, name: x509.Name, key: rsa.RSAPrivateKey, *, ca: bool) -> x509.Certificate:
+        now = datetime.now(tz=UTC)
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(names, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    @staticmethod
+    def _pem(certificate: x509.Certificate) -> str:
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+async def tls_engine(authority: Authority, tmp_path: Path) -> AsyncIterator[int]:
+    """An engine's port that lets in only who shows a certificate of the site."""
+    certificate, key = authority.issue("engine")
+    for name, text in (("s.pem", certificate + key), ("ca.pem", authority.pem)):
+        (tmp_path / name).write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "s.pem")
+    context.load_verify_locations(tmp_path / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def greet(socket: ServerConnection) -> None:
+        await socket.send('{"method":"OnConnected","params":{"qSessionState":"SESSION_CREATED"}}')
+        async for text in socket:
+            request = json.loads(text)
+            result = {"qDocList": [{"qDocId": "a", "qTitle": "App A"}]}
+            await socket.send(json.dumps({"id": request["id"], "result": result}))
+
+    async with serve(greet, "127.0.0.1", 0, ssl=context, close_timeout=0.5) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
+
+
+def certified(port: int, client: tuple[str, str], ca: str) -> QlikSite:
+    auth = CertificateAuth(
+        user_directory="INTERNAL",
+        user_id="sa",
+        client_pem=SecretStr(client[0]),
+        key_pem=SecretStr(client[1]),
+        ca_pem=SecretStr(ca),
+    )
+    limits = LIMITS.model_copy(update={"connect_s": 3})
+    return QlikSite(kind="client-managed", engine_url=f"wss://localhost:{port}", auth=auth, limits=limits)
+
+
+async def test_a_client_certificate_opens_the_engine(tls_engine: int, authority: Authority) -> None:
+    async with QlikClient(certified(tls_engine, authority.issue("client"), authority.pem)) as client:
+        assert [app.name for app in await client.apps()] == ["App A"]
+
+
+async def test_a_server_of_another_authority_is_not_trusted(tls_engine: int, authority: Authority) -> None:
+    async with QlikClient(certified(tls_engine, authority.issue("client"), Authority().pem)) as client:
+        with pytest.raises(ConfigurationError, match="not trusted") as caught:
+            await client.apps()
+    assert "root.pem" in caught.value.remedy
+
+
+async def test_keys_that_do_not_fit_are_named_before_anything_is_sent(authority: Authority) -> None:
+    certificate, _ = authority.issue("client")
+    _, other = authority.issue("other")
+    with pytest.raises(ConfigurationError, match="client_pem and key_pem") as caught:
+        QlikClient(certified(1, (certificate, other), authority.pem))
+    assert "PRIVATE" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="ca_pem"):
+        QlikClient(certified(1, authority.issue("client"), "no pem"))

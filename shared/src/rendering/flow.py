@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rendering.language import Language, Scope
-from rendering.model import TemplateError, records
+from rendering.model import TemplateError
 from rendering.opc import child, local, namespace
 from rendering.tags import MAX_BLOCKS, Expression, Statement, expression, has_tags, pieces, statement
 from rendering.text import fill_runs
@@ -182,7 +182,7 @@ class Flow:
 
     def _rows(self, node: _Node, scope: Scope) -> Iterator[Element]:
         """One row per row of its tables; an empty table leaves no row behind."""
-        tables = {name: list(records(scope.data.tables[name])) for name in node.tables}
+        tables = {name: scope.page(name) for name in node.tables}
         for number in range(max(len(rows) for rows in tables.values())):
             self._spend()
             row = deepcopy(node.items[0])

@@ -1,7 +1,7 @@
 """Evaluate tags against plain data: simple paths in Python, everything else in minijinja with fuel."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -36,14 +36,20 @@ class Scope:
     data: RenderData
     names: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Record | None] = field(default_factory=dict)
+    pages: Mapping[str, slice] = field(default_factory=dict)
 
     def with_names(self, **names: Any) -> "Scope":
         """The same place, one loop further in."""
-        return Scope(self.data, {**self.names, **names}, self.rows)
+        return replace(self, names={**self.names, **names})
 
     def with_rows(self, rows: Mapping[str, Record | None]) -> "Scope":
         """The same place, at a row of one or more tables; None is past the last row of that table."""
-        return Scope(self.data, self.names, {**self.rows, **rows})
+        return replace(self, rows={**self.rows, **rows})
+
+    def page(self, name: str) -> list[dict[str, Cell]]:
+        """The rows of a table that repeat at this place: all, or those of one page."""
+        found = list(records(self.data.tables[name]))
+        return found[self.pages[name]] if name in self.pages else found
 
     def table(self, name: str) -> TableData | None:
         """The table of that name, unless a loop variable hides it."""

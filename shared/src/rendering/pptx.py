@@ -15,7 +15,7 @@ from lxml import etree
 from rendering.flow import Flow, Pictures, text_of
 from rendering.language import Language, Scope
 from rendering.media import EMU, Media, asked
-from rendering.model import RenderData, RenderOptions, TableData, TemplateError
+from rendering.model import RenderData, RenderOptions, TemplateError
 from rendering.office_charts import fill_chart
 from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import Statement, has_tags, pieces, statement
@@ -32,11 +32,10 @@ _FIRST_ID = 256  # slide ids below are reserved
 
 @dataclass(frozen=True, slots=True)
 class _Show:
-    """One slide to be written: which template slide, with which names and data."""
+    """One slide to be written: which slide of the template, with which names and rows."""
 
     part: str
     scope: Scope
-    data: RenderData
 
 
 def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
@@ -85,11 +84,11 @@ class _Deck:
         rule = next((r for shape in descendants(root, "sp") if (r := _rule(shape, part)) is not None), None)
         language = Language(self.data, self.options)
         for scope in _scopes(rule, language, Scope(self.data), part):
-            for data in self._pages(root, scope):
-                yield _Show(part, Scope(data, scope.names), data)
+            for page in self._pages(root, scope):
+                yield _Show(part, page)
 
-    def _pages(self, root: Element, scope: Scope) -> Iterator[RenderData]:
-        """The data of a slide, cut into pages if a table would run over its foot."""
+    def _pages(self, root: Element, scope: Scope) -> Iterator[Scope]:
+        """The scopes of a slide: one, or one per page if a table would run over its foot."""
         name, rows = "", 0
         for frame in descendants(root, "graphicFrame"):
             for table in descendants(frame, "tbl"):
@@ -100,11 +99,10 @@ class _Deck:
                         name, rows = found, fits
         whole = self.data.tables.get(name)
         if whole is None or len(whole.rows) <= rows:
-            yield self.data
+            yield scope
             return
         for start in range(0, len(whole.rows), rows):
-            part = TableData(whole.columns, whole.rows[start : start + rows], whole.totals)
-            yield replace(self.data, tables={**self.data.tables, name: part})
+            yield replace(scope, pages={name: slice(start, start + rows)})
 
     def _fits(self, frame: Element, table: Element) -> int:
         """How many repeated rows the slide has room for."""
@@ -167,7 +165,7 @@ class _Deck:
         for shape in descendants(root, "sp"):
             if _rule(shape, part) is not None:
                 shape.getparent().remove(shape)
-        language = Language(show.data, self.options)
+        language = Language(self.data, self.options)
         self._pictures(root, part)
         Flow(language, part, _NoInline()).fill(root, show.scope)
         self.media.swap(root, part, language, show.scope)

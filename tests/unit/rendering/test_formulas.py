@@ -2,6 +2,7 @@
 
 import pytest
 
+from rendering import Scalar
 from rendering.xlsx.formula import Ref, column_name, column_number, map_formula, translate
 from rendering.xlsx.totals import TableRange, result
 
@@ -72,6 +73,8 @@ def test_columns_count_in_letters(number: int, name: str) -> None:
     ],
 )
 def test_only_what_is_certain_has_a_result(formula: str, expected: float | None) -> None:
-    known = {"s": {"B": {5: 1, 6: 2, 7: 3}, "A": {5: "x", 6: "y", 7: None}}}
+    known: dict[str, dict[str, dict[int, Scalar]]] = {
+        "s": {"B": {5: 1, 6: 2, 7: 3}, "A": {5: "x", 6: "y", 7: None}}
+    }
     tables = {"sales": TableRange("s", 5, 7, {"flights": "B"})}
     assert result(formula, "S", known, tables) == expected

@@ -47,8 +47,8 @@ def _fill(text: str, options: RenderOptions | None = None) -> str:
         ("{% for r in m.rows %}{{ r.a.text }}{{ r.b }} {% endfor %}", "onex 2y 3x "),
         ("{% for r in m.rows if r.b == 'x' %}{{ r.a }}{% endfor %}", "13"),
         (
-            '{% for g in m.rows | groupby("b") %}{{ g.grouper }}{% for r in g.rows %}{{ r.a }}{% endfor %};{% endfor %}',
-            "x13;y2;",
+            '{% for g in m.rows|groupby("b") %}{% for r in g.rows %}{{ r.a }}{% endfor %};{% endfor %}',
+            "13;2;",
         ),
         ("{% for r in empty.rows %}x{% else %}nothing{% endfor %}", "nothing"),
         ("{{ 'a' if flights is number else 'b' }}", "a"),

@@ -132,10 +132,10 @@ class Service:
                 return
 
     async def _work_until_stopped(self) -> None:
-        tasks = {
+        tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(_as_coroutine(run), name=name) for name, run in self._work if self._started
         }
-        stop = asyncio.create_task(self.stopping.wait(), name="stopping")
+        stop: asyncio.Task[Any] = asyncio.create_task(self.stopping.wait(), name="stopping")
         try:
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
             early = [task for task in tasks if task.done()]

@@ -9,37 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
-import ssl
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
 )
-from websockets.typing import Origin
 
 from qlik import greeting
 from qlik.errors import Aborted, ConfigurationError, ProtocolError, QlikError, Transient, engine_error
-from qlik.masking import mask
 from qlik.site import Limits
+from qlik.upgrade import Upgrade, connect_here
 
 log = structlog.get_logger(__name__)
 
 GLOBAL = -1
-
-# The library's own logger writes every header and frame at DEBUG, tickets and tokens included: it gets a deaf
-# one.
-_DEAF = logging.Logger("qlik.socket", level=logging.CRITICAL + 1)  # noqa: LOG001 - of no hierarchy on purpose
 
 # Error 15 is meant to be retried for these; not for paging calls, because after it the cube is another one.
 _RETRY_ABORTED = ("Get", "Create", "OpenDoc", "Evaluate", "CheckExpression", "ExpandExpression")
@@ -48,19 +36,6 @@ _ABORT_TRIES = 3  # gopherciser and the enigma.js example try up to three times
 _MODAL = 6003
 _NOT_FOUND = 2
 _BY_US = "closed-by-us"
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """Everything a web socket upgrade needs.
-
-    `url` and `headers` may carry secrets: never log them unmasked.
-    """
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    origin: str | None = None
-    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +74,7 @@ class EngineConnection:
         """
         try:
             async with asyncio.timeout(limits.connect_s):
-                socket = await _connect(upgrade, limits)
+                socket = await connect_here(upgrade, limits)
                 connection = cls(socket, limits)
                 try:
                     await connection._start()
@@ -386,52 +361,3 @@ def _handles(raw: object) -> list[int]:
 def _lost(closed: ConnectionClosed, *, greeted: bool) -> QlikError:
     frame = closed.rcvd or closed.sent
     return greeting.closed(frame.code if frame else None, frame.reason if frame else "", greeted=greeted)
-
-
-class _connect_here(connect):  # noqa: N801 - it stands where the library's lower-case class stood
-    """The library's connect, but a redirect is an answer and never followed: X-Qlik-User would go along."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-async def _connect(upgrade: Upgrade, limits: Limits) -> ClientConnection:
-    try:
-        return await _connect_here(
-            upgrade.url,
-            additional_headers=dict(upgrade.headers),
-            origin=Origin(upgrade.origin) if upgrade.origin else None,
-            ssl=upgrade.tls if upgrade.url.startswith("wss:") else None,
-            open_timeout=None,  # connect_s around all of it
-            ping_interval=None,
-            max_size=limits.max_frame_bytes,
-            user_agent_header=None,
-            proxy=None,
-            logger=_DEAF,
-            compression=None,  # engines do not offer it
-        )
-    except InvalidStatus as refused:
-        response = refused.response
-        raise greeting.upgrade_refused(
-            response.status_code,
-            mask(response.headers.get("Location", "")),
-            bytes(response.body or b"")[:500].decode("utf-8", "replace"),
-        ) from None
-    except InvalidURI:
-        raise ConfigurationError("The engine address is not valid", code="address") from None
-    except ssl.SSLCertVerificationError as error:
-        raise ConfigurationError(
-            f"The engine's certificate is not trusted: {error.verify_message}",
-            code="tls",
-            remedy="Give the site's root.pem as ca_pem, and the host name the certificate is made for.",
-        ) from None
-    except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"No TLS connection: {error.reason}", code="tls", remedy="Check client_pem and key_pem."
-        ) from None
-    except (InvalidMessage, InvalidHandshake, WebSocketException) as error:
-        raise ProtocolError(f"No web socket at the engine's address: {type(error).__name__}") from None
-    except OSError as error:
-        raise Transient(
-            f"The engine is not reachable: {error.strerror or type(error).__name__}", code="unreachable"
-        ) from None

@@ -13,8 +13,8 @@ import httpx
 from qlik import tls
 from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy, Transient
 from qlik.rest import quiet_library_logs, refusal, transport_error
-from qlik.rpc import Upgrade
 from qlik.site import ApiKeyAuth, CertificateAuth, JwtAuth, Limits, OAuthM2MAuth, QlikSite, TicketAuth
+from qlik.upgrade import Upgrade
 
 XRFKEY = "BroadsheetXrfKey"  # 16 letters; it proves only that the caller can set a header, any value will do
 

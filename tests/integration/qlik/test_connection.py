@@ -25,7 +25,8 @@ from qlik import (
     SiteBusy,
     Transient,
 )
-from qlik.rpc import GLOBAL, EngineConnection, Upgrade
+from qlik.rpc import GLOBAL, EngineConnection
+from qlik.upgrade import Upgrade
 from support.scripted_engine import CONNECTED, ScriptedEngine, error, scripted_engine
 
 pytestmark = pytest.mark.integration

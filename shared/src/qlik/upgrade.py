@@ -1,0 +1,95 @@
+"""Opening a web socket, and what a refusal means."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
+from websockets.typing import Origin
+
+from qlik import greeting
+from qlik.errors import ConfigurationError, ProtocolError, Transient
+from qlik.masking import mask
+from qlik.site import Limits
+
+# The library's own logger writes every header and frame at DEBUG, tickets and tokens included: it gets a deaf
+# one.
+_DEAF = logging.Logger("qlik.socket", level=logging.CRITICAL + 1)  # noqa: LOG001 - of no hierarchy on purpose
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """Everything a web socket upgrade needs.
+
+    `url` and `headers` may carry secrets: never log them unmasked.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origin: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+class _Connect(connect):
+    """The library's connect, but a redirect is an answer and never followed: X-Qlik-User would go along."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def connect_here(upgrade: Upgrade, limits: Limits) -> ClientConnection:
+    """Open the socket; the caller limits the time.
+
+    Raises:
+        QlikError: by what the refusal means; a certificate that is not trusted is a ConfigurationError.
+
+    """
+    try:
+        return await _Connect(
+            upgrade.url,
+            additional_headers=dict(upgrade.headers),
+            origin=Origin(upgrade.origin) if upgrade.origin else None,
+            ssl=upgrade.tls if upgrade.url.startswith("wss:") else None,
+            open_timeout=None,  # connect_s around all of it
+            ping_interval=None,
+            max_size=limits.max_frame_bytes,
+            user_agent_header=None,
+            proxy=None,
+            logger=_DEAF,
+            compression=None,  # engines do not offer it
+        )
+    except InvalidStatus as refused:
+        response = refused.response
+        raise greeting.upgrade_refused(
+            response.status_code,
+            mask(response.headers.get("Location", "")),
+            bytes(response.body or b"")[:500].decode("utf-8", "replace"),
+        ) from None
+    except InvalidURI:
+        raise ConfigurationError("The engine address is not valid", code="address") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(
+            f"The engine's certificate is not trusted: {error.verify_message}",
+            code="tls",
+            remedy="Give the site's root.pem as ca_pem, and the host name the certificate is made for.",
+        ) from None
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"No TLS connection: {error.reason}", code="tls", remedy="Check client_pem and key_pem."
+        ) from None
+    except (InvalidMessage, InvalidHandshake, WebSocketException) as error:
+        raise ProtocolError(f"No web socket at the engine's address: {type(error).__name__}") from None
+    except OSError as error:
+        raise Transient(
+            f"The engine is not reachable: {error.strerror or type(error).__name__}", code="unreachable"
+        ) from None

@@ -394,3 +394,15 @@ async def test_form_fields_of_an_upload_are_checked_too(admin: httpx.AsyncClient
         files={"file": ("t.html", b"<p>", "text/html")},
     )
     assert answer.status_code == 422, answer.text
+
+
+async def test_a_parameter_with_a_typing_error_is_refused_and_not_passed_over(
+    admin: httpx.AsyncClient,
+) -> None:
+    """`execution` instead of `execution_id` must not answer with the audit trail of everything."""
+    answer = await admin.get("/api/v1/audit", params={"execution": "x", "limit": 5})
+
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["field"] == "execution"
+    assert "execution_id" in problem["remedy"]

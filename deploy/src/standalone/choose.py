@@ -30,7 +30,7 @@ class Choice:
 def choose_broker(
     data: Path, *, prefer: Preference = "auto", port: int = 0, message_max_bytes: int = 1_048_588
 ) -> Choice:
-    """`auto` is Apache Kafka where Java and Maven are, else the embedded broker; never a container.
+    """`auto` is Apache Kafka where Java and Maven are, else a container where Docker has its image, else embedded.
 
     Asking for one by name gives that one or raises `MissingTool`: a test run that was meant for Kafka must
     not pass on something else.
@@ -49,7 +49,10 @@ def choose_broker(
                 return Choice(ApacheKafka(data, port=port, message_max_bytes=message_max_bytes), why)
             if prefer == "apache-kafka":
                 raise MissingTool(f"Apache Kafka was asked for, but there is {missing}")
-            return Choice(Tansu(data, port=port), f"for Apache Kafka there is {missing}")
+            trouble = docker_trouble(pull=False)
+            if trouble is None:
+                return Choice(ContainerKafka(data), f"for Apache Kafka from Maven there is {missing}")
+            return Choice(Tansu(data, port=port), f"for Apache Kafka there is {missing}, and {trouble}")
 
 
 def preference_from_environment() -> Preference:

@@ -9,6 +9,8 @@ from typing import Any
 from standalone.broker import Capabilities, broker_answers
 from standalone.errors import MissingTool, StandaloneError
 
+IMAGE = "confluentinc/cp-kafka:7.6.0"
+
 
 class ContainerKafka:
     """Apache Kafka through testcontainers. Each start is a new container, so nothing survives a restart."""
@@ -61,7 +63,7 @@ class ContainerKafka:
             module = importlib.import_module("testcontainers.kafka")
         except ImportError as error:
             raise MissingTool("the container broker needs: pip install 'testcontainers[kafka]'") from error
-        container = module.KafkaContainer().with_kraft()
+        container = module.KafkaContainer(IMAGE).with_kraft()
         container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
         await asyncio.to_thread(container.start)
         self._container = container
@@ -85,8 +87,11 @@ class ContainerKafka:
             await self.stop()
 
 
-def docker_trouble() -> str | None:
-    """Why containers cannot be started here, in words, or None when the Docker daemon answers."""
+def docker_trouble(*, pull: bool = True) -> str | None:
+    """Why containers cannot be started here, in words, or None when the Docker daemon answers.
+
+    Without `pull`, the image has to be there already: a machine may have a daemon and no registry of images.
+    """
     try:
         docker = importlib.import_module("docker")
     except ImportError:
@@ -94,7 +99,11 @@ def docker_trouble() -> str | None:
     try:
         client = docker.from_env(timeout=5)
         client.ping()
+        if not pull:
+            client.images.get(IMAGE)
         client.close()
+    except docker.errors.ImageNotFound:
+        return f"Docker does not have the image {IMAGE}"
     except docker.errors.DockerException as error:
         return f"the Docker daemon does not answer ({type(error).__name__})"
     return None

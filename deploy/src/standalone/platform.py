@@ -74,23 +74,21 @@ class Platform:
         self.qlik = Simulator(self.data / "qlik", apps=self.apps)
         self.admin_password = secrets.token_urlsafe(12)
         self.console_port = self.ports.console or free_port()
-        environment = self.environment()
         listener_port = free_port()
-        self._add("scheduler", ["scheduler"], environment)
+        self._add("scheduler", ["scheduler"])
         self._add(
             "qlik-listener",
             ["scheduler", "listener"],
             {
-                **environment,
                 "BROADSHEET_LISTENER_PORT": str(listener_port),
                 "BROADSHEET_LISTENER_PUBLIC_URL": f"http://{HOST}:{listener_port}",
             },
         )
         for number in range(1, self.generators + 1):
-            self._add(f"generator-{number}", ["generator"], environment)
-        self._add("distributor", ["distributor"], environment)
-        self._add("notifier", ["notifier"], environment)
-        self._add("config-api", ["config_api"], {**environment, **self._console_environment()})
+            self._add(f"generator-{number}", ["generator"])
+        self._add("distributor", ["distributor"])
+        self._add("notifier", ["notifier"])
+        self._add("config-api", ["config_api"], self._console_environment())
         self.servers = Supervisor(
             self.data / "servers",
             [
@@ -115,9 +113,12 @@ class Platform:
             first_pause_s=0.2,
         )
 
-    def _add(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _add(self, name: str, module: Sequence[str], own: Mapping[str, str] | None = None) -> None:
         self.processes[name] = ServiceProcess(
-            self.data / name, name=name, module=module, environment=environment
+            self.data / name,
+            name=name,
+            module=module,
+            environment=lambda: {**self.environment(), **(own or {})},
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -21,14 +21,22 @@ class ServiceProcess(ProcessServer):
     stop_grace_s = 30.0
 
     def __init__(
-        self, data: Path, *, name: str, module: Sequence[str], environment: Mapping[str, str]
+        self,
+        data: Path,
+        *,
+        name: str,
+        module: Sequence[str],
+        environment: Callable[[], Mapping[str, str]],
     ) -> None:
-        """Take `python -m` words in `module` and the variables besides the process's own."""
+        """Take `python -m` words in `module`, and the variables besides the process's own.
+
+        The variables are asked for at the start: some servers' addresses are not known before they run.
+        """
         self.name = name
         self.title = f"broadsheet {name}"
         super().__init__(data, {"health": 0})
         self._module = tuple(module)
-        self._variables = dict(environment)
+        self._variables = environment
 
     @property
     def health_url(self) -> str:
@@ -43,7 +51,7 @@ class ServiceProcess(ProcessServer):
     def _environment(self) -> dict[str, str]:
         return {
             **super()._environment(),
-            **self._variables,
+            **self._variables(),
             "BROADSHEET_HEALTH_PORT": str(self.ports["health"]),
             "BROADSHEET_REPLICA": self.name,
         }

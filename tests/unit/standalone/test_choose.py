@@ -6,6 +6,7 @@ import pytest
 
 from standalone import choose
 from standalone.choose import choose_broker, preference_from_environment
+from standalone.containers import ContainerKafka
 from standalone.errors import MissingTool
 from standalone.kafka import ApacheKafka
 from standalone.tansu import Tansu
@@ -27,10 +28,22 @@ def test_auto_is_apache_kafka_where_it_can_run(tmp_path: Path, with_java: None) 
     assert "Apache Kafka 4.1.0" in str(choice)
 
 
-def test_auto_is_the_embedded_broker_elsewhere_and_says_why(tmp_path: Path, no_java: None) -> None:
+def test_auto_is_a_container_where_docker_has_its_image(
+    tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "docker_trouble", lambda **_: None)
+
+    assert isinstance(choose_broker(tmp_path).server, ContainerKafka)
+
+
+def test_auto_is_the_embedded_broker_elsewhere_and_says_why(
+    tmp_path: Path, no_java: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "docker_trouble", lambda **_: "no docker")
     choice = choose_broker(tmp_path)
     assert isinstance(choice.server, Tansu)
     assert "no java" in str(choice)
+    assert "no docker" in str(choice)
     assert not choice.server.capabilities.idempotent_producer
 
 

@@ -30,7 +30,7 @@ class Choice:
 def choose_broker(
     data: Path, *, prefer: Preference = "auto", port: int = 0, message_max_bytes: int = 1_048_588
 ) -> Choice:
-    """`auto` is Apache Kafka where Java and Maven are, else a container where Docker has its image, else embedded.
+    """`auto` is Apache Kafka where Java and Maven are, else a container whose image is there, else embedded.
 
     Asking for one by name gives that one or raises `MissingTool`: a test run that was meant for Kafka must
     not pass on something else.

@@ -175,7 +175,7 @@ async def _measured(stage: Stage, execution_id: str) -> Burst:
     timings: list[dict[str, float]] = []
     for record in records:
         kind = record["type"].removeprefix("io.broadsheet.").removesuffix(".v1")
-        at.setdefault(kind, []).append(datetime.fromisoformat(record["time"]))
+        at.setdefault(kind, []).append(datetime.fromisoformat(record["occurred_at"]))
         if kind == "report-generated":
             timings.append(record["data"]["timings"])
     start = min(at["execution-planned"])

@@ -88,9 +88,7 @@ class store_errors:  # noqa: N801 - reads as a statement: `with store_errors():`
             if mapped is not None:
                 raise mapped from error
 
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, T]]
-    ) -> Callable[P, Coroutine[Any, Any, T]]:
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return the coroutine function with its driver errors mapped."""
 
         @functools.wraps(function)

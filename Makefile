@@ -38,7 +38,7 @@ lint: setup ## format check, ruff, mypy, import rules, dependency rules
 	ruff check .
 	mypy
 	lint-imports
-	@for member in $(MEMBERS); do (cd $$member && deptry -q src) || exit 1; done
+	@for member in $(MEMBERS); do (cd $$member && deptry src) || exit 1; done
 
 .PHONY: format
 format: setup ## format the code and mend what can be mended

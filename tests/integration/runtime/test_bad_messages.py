@@ -1,6 +1,7 @@
 """Bad messages on a real broker: the good ones are unaffected, the bad ones lie in the dead-letter topic."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections import Counter
@@ -15,7 +16,8 @@ from contracts import ids
 from contracts.envelope import Received, encode
 from contracts.events import TaskTriggered, TriggerInfo, TriggerKind
 from runtime import deadletters
-from runtime.bus import Bus, Subscription
+from runtime.bus import Bus, DeadLetterProducer, Subscription
+from runtime.failure import DeadLetter
 from standalone.broker import BrokerServer
 from standalone.choose import choose_broker, preference_from_environment
 from support.servers import running
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.integration
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 GOOD, BAD, LARGE = 1_000, 10_000, 20
 BIG_ENOUGH = 10 * 1024 * 1024
+# Another topic than the flood's, so that the tests may run in any order.
+REPLAYED = "configuration-changed"
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +150,36 @@ async def test_a_dry_run_sends_nothing_and_a_replay_sends_each_once(
     settings = bus_settings(own_broker)
     monkeypatch.setenv("BROADSHEET_KAFKA_BOOTSTRAP", settings.kafka_bootstrap)
     monkeypatch.setenv("BROADSHEET_KAFKA_IDEMPOTENT", str(settings.kafka_idempotent))
-    before = await deadletters.read(settings, "task-triggered")
-    offset = str(next(each.offset for each in before if b"task-" in each.body))
+    body, headers = good(1)
+    async with contextlib.AsyncExitStack() as stack:
+        sink = DeadLetterProducer(settings, service="test")
+        await sink.start()
+        stack.push_async_callback(sink.stop)
+        await sink.write(
+            DeadLetter(
+                topic=REPLAYED,
+                partition=99,
+                offset=1,
+                group="reader",
+                key=b"key",
+                headers=tuple(headers),
+                body=body,
+                kind="bug",
+                error="KeyError: 'mended since'",
+                attempts=3,
+            )
+        )
+    before = await deadletters.read(settings, REPLAYED)
+    offset = str(before[-1].offset)
 
     async def run(*arguments: str) -> str:
         status = await asyncio.to_thread(
-            deadletters.main, [*arguments, "--topic", "task-triggered", "--offset", offset]
+            deadletters.main, [*arguments, "--topic", REPLAYED, "--offset", offset]
         )
         assert 0 == status
         return capsys.readouterr().out
 
-    assert "1 would be sent to task-triggered again; nothing was sent" in await run("replay", "--dry-run")
-    assert len(before) == len(await deadletters.read(settings, "task-triggered"))
-    assert "1 sent to task-triggered again" in await run("replay")
-    assert "0 sent to task-triggered again" in await run("replay")
+    assert f"1 would be sent to {REPLAYED} again; nothing was sent" in await run("replay", "--dry-run")
+    assert len(before) == len(await deadletters.read(settings, REPLAYED))
+    assert f"1 sent to {REPLAYED} again" in await run("replay")
+    assert f"0 sent to {REPLAYED} again" in await run("replay")

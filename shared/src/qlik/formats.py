@@ -194,7 +194,8 @@ def excel_format(fmt: QlikNumberFormat) -> str:
 
 
 def _excel_number(fmt: QlikNumberFormat) -> str:
-    return ";".join(_excel_number_part(part, fmt) for part in fmt.pattern.split(";")[:3])
+    code = ";".join(_excel_number_part(part, fmt) for part in fmt.pattern.split(";")[:3])
+    return code or "General"
 
 
 def _excel_number_part(part: str, fmt: QlikNumberFormat) -> str:
@@ -271,6 +272,9 @@ def _time_token(part: str, fmt: QlikNumberFormat) -> str:
         "s": "s" * length,
         "f": "." + "0" * min(3, part.lower().count("f")),
     }
+    if part == '"':
+        # Literal text is escaped sign by sign here, so a quotation mark of the pattern has nothing to open.
+        return ""
     if part.lower() == "tt":
         return "AM/PM"
     if head in codes:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qlik import Column, QlikNumberFormat
@@ -164,6 +164,8 @@ def test_a_format_becomes_the_excel_code_that_shows_the_same(fmt: QlikNumberForm
 TYPES = ["U", "I", "R", "F", "M", "D", "T", "TS", "IV", "A"]
 
 
+@example('"', "D", ".")
+@example('"', "U", ".")
 @given(st.text(max_size=30), st.sampled_from(TYPES), st.sampled_from([".", ",", ""]))
 def test_no_pattern_of_an_author_breaks_the_translation(pattern: str, kind: str, decimal: str) -> None:
     code = QlikNumberFormat(kind, pattern, 2, decimal, ",").excel

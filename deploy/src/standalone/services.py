@@ -5,11 +5,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
 from standalone.ports import HOST
 from standalone.server import ProcessServer
-from standalone.web import http_client
+from standalone.web import answers, http_client
 
 
 class ServiceProcess(ProcessServer):
@@ -60,7 +58,7 @@ class ServiceProcess(ProcessServer):
         return [sys.executable, "-m", *self._module]
 
     async def _ready(self) -> bool:
-        return await _answers(f"{self.health_url}/ready")
+        return await answers(f"{self.health_url}/ready")
 
     async def metrics(self) -> str:
         """Return its Prometheus metrics as text."""
@@ -101,7 +99,7 @@ class Simulator(ProcessServer):
         return [sys.executable, "-m", "qlik_simulator", *ports, *apps]
 
     async def _ready(self) -> bool:
-        return await _answers(f"{self.http_url}/_sim/health")
+        return await answers(f"{self.http_url}/_sim/health")
 
     async def reload(self, app_id: str, *, status: str = "success") -> dict[str, object]:
         """Reload an app, as its reload task would; return what the simulator answers."""
@@ -110,11 +108,3 @@ class Simulator(ProcessServer):
         reply.raise_for_status()
         answer: dict[str, object] = json.loads(reply.text)
         return answer
-
-
-async def _answers(url: str) -> bool:
-    async with http_client(timeout=5.0) as http:
-        try:
-            return (await http.get(url)).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False

@@ -1,7 +1,6 @@
 """Runs servers and programs together: started in the order of their needs, watched, stopped in reverse."""
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import signal
@@ -12,13 +11,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Literal, Self
 
-import httpx
-
 from standalone.errors import StandaloneError, tail
 from standalone.output import Echo, Follower
 from standalone.server import ProcessServer, Server
 from standalone.sweep import sweep
-from standalone.web import http_client
+from standalone.web import answers
 
 Restart = Literal["never", "on-failure"]
 
@@ -92,7 +89,7 @@ class Program(ProcessServer):
             case None:
                 return True
             case str(url):
-                return await _answers(url)
+                return await answers(url)
             case condition:
                 return await condition()
 
@@ -330,10 +327,3 @@ def _managed(child: ChildSpec | Managed, folder: Path) -> Managed:
     if isinstance(child, Managed):
         return child
     return Managed(Program(child, folder / child.name), needs=child.needs, restart=child.restart)
-
-
-async def _answers(url: str) -> bool:
-    async with http_client(timeout=5.0) as http:
-        with contextlib.suppress(httpx.TransportError):
-            return (await http.get(url)).status_code == httpx.codes.OK
-    return False

@@ -30,3 +30,12 @@ def http_client(
         follow_redirects=follow_redirects,
         verify=_context(),
     )
+
+
+async def answers(url: str) -> bool:
+    """Return whether a GET of `url` is answered with 200 within five seconds."""
+    async with http_client() as http:
+        try:
+            return (await http.get(url)).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False

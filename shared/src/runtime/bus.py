@@ -353,18 +353,23 @@ class DeadLetterProducer:
             raise Transient(f"the dead letter of {letter.topic} could not be written: {error!r}") from error
 
 
-async def require_topics(settings: RuntimeSettings, names: set[str]) -> None:
-    """Return when every topic exists. Raises Transient that names the missing ones."""
+async def topics_present(settings: RuntimeSettings) -> set[str]:
+    """Return the names of the cluster's topics. Raises Transient when it cannot be reached."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=settings.kafka_bootstrap.split(","), **client_security(settings)
     )
     try:
         await admin.start()
-        missing = sorted(names - set(await admin.list_topics()))
+        return set(await admin.list_topics())
     except (KafkaError, OSError) as error:
         raise Transient(f"Kafka at {settings.kafka_bootstrap} cannot be reached: {error}") from error
     finally:
         await admin.close()
+
+
+async def require_topics(settings: RuntimeSettings, names: set[str]) -> None:
+    """Return when every topic exists. Raises Transient that names the missing ones."""
+    missing = sorted(names - await topics_present(settings))
     if missing:
         raise Transient(f"no topics {', '.join(missing)}; create them with `python -m runtime.topics apply`")
 

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from contracts.catalog import TopicSpec, topics
-from runtime.bus import client_security
+from runtime.bus import client_security, topics_present
 from runtime.errors import Transient
 from runtime.settings import RuntimeSettings
 
@@ -92,16 +92,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Wanted, replication: int) -
 
 async def missing(settings: RuntimeSettings) -> list[str]:
     """Return the topics of the catalogue that the cluster does not have. Raises Transient."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_bootstrap.split(","), **client_security(settings)
-    )
-    try:
-        await admin.start()
-        present = set(await admin.list_topics())
-    except (KafkaError, OSError) as error:
-        raise Transient(f"Kafka at {settings.kafka_bootstrap}: {error!r}") from error
-    finally:
-        await admin.close()
+    present = await topics_present(settings)
     return [topic.name for topic in wanted(topics()) if topic.name not in present]
 
 

@@ -77,6 +77,7 @@ chaos: setup system ## kill and restart everything in turn, and check what holds
 
 .PHONY: bench
 bench: setup system ## measure; prints ratios of one run
+	PYTHONPATH=tests python -m bench.rendering
 	PYTHONPATH=tests python tests/bench/pipeline.py $(BENCH_ARGS)
 
 .PHONY: reference

@@ -12,10 +12,11 @@ from runtime.errors import Permanent
 from runtime.http import serving
 from runtime.secrets import Sealer
 from runtime.service import Service, Start
+from runtime.sites import site_of
 from runtime.store import open_store
 from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
-from scheduler.adapters.qlik import QlikReloads, site_of
+from scheduler.adapters.qlik import QlikReloads
 from scheduler.app import publishing
 from scheduler.callbacks import Callbacks
 from scheduler.settings import ListenerSettings
@@ -28,7 +29,7 @@ def listener(settings: ListenerSettings) -> Start:
     secret = (
         settings.listener_secret.get_secret_value() if settings.listener_secret else secrets.token_urlsafe(32)
     )
-    sealer = Sealer.from_setting(settings.secret_key)
+    sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
     clock = SystemClock()
 
     async def start(service: Service) -> None:

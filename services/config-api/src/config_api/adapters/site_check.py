@@ -3,25 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr
 
 from config_api.domain.errors import Problem
 from contracts.configuration import ConnectionKind
 from qlik.site import QlikSite
+from runtime.sites import SiteFault, read_site
 
 
 def check_site(kind: ConnectionKind, settings: Mapping[str, Any], secrets: Sequence[str]) -> list[Problem]:
     """Return what is wrong with the settings of a site; `secrets` are the dotted paths that are set."""
-    whole: dict[str, Any] = {**_copy(settings), "kind": kind.value}
+    whole = _copy(settings)
     for path in secrets:
         if not _place(whole, path.split(".")):
             return [
                 Problem(f"secrets.{path}", "leads nowhere in the settings", "name a place in them, by dots")
             ]
-    try:
-        site = QlikSite.model_validate(whole)
-    except ValidationError as error:
-        return [_problem(fault, secrets) for fault in error.errors(include_input=False, include_url=False)]
+    site = read_site(kind, whole)
+    if not isinstance(site, QlikSite):
+        return [_problem(fault, secrets) for fault in site]
     return [
         Problem(
             f"settings.{path}",
@@ -33,13 +33,10 @@ def check_site(kind: ConnectionKind, settings: Mapping[str, Any], secrets: Seque
     ]
 
 
-def _problem(fault: Any, secrets: Sequence[str]) -> Problem:
-    # The union's tag stands in the path of pydantic's errors, and not in what was sent.
-    steps = [str(step) for step in fault["loc"]]
-    path = ".".join(step for index, step in enumerate(steps) if not (index == 1 and steps[0] == "auth"))
-    where = "secrets" if path in secrets else "settings"
-    remedy = "add it; what is secret goes into 'secrets'" if fault["type"] == "missing" else ""
-    return Problem(f"{where}.{path}" if path else where, str(fault["msg"]), remedy)
+def _problem(fault: SiteFault, secrets: Sequence[str]) -> Problem:
+    where = "secrets" if fault.path in secrets else "settings"
+    remedy = "add it; what is secret goes into 'secrets'" if fault.missing else ""
+    return Problem(f"{where}.{fault.path}" if fault.path else where, fault.message, remedy)
 
 
 def _place(whole: dict[str, Any], steps: Sequence[str]) -> bool:

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from contracts.configuration import Connection
 from qlik import (
     AppSession,
@@ -15,12 +13,12 @@ from qlik import (
     PermissionDenied,
     QlikClient,
     QlikError,
-    QlikSite,
     SelectionNotProved,
 )
 from runtime.configuration import ConfigurationReader
 from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
+from runtime.sites import site_of
 
 _CODES: tuple[tuple[type[QlikError], str], ...] = (
     (SelectionNotProved, "selection-not-proved"),
@@ -99,33 +97,9 @@ class QlikSites:
             )
         held = self._held.get(connection_id)
         if held is None or held.connection != connection:
-            old, held = held, _Held(connection, QlikClient(self._site(connection)))
+            old, held = held, _Held(connection, QlikClient(site_of(connection, self._sealer)))
             self._held[connection_id] = held
             if old is not None and not old.uses:
                 await old.client.aclose()
         held.uses += 1
         return held
-
-    def _site(self, connection: Connection) -> QlikSite:
-        settings = {"kind": connection.kind.value, **connection.settings}
-        if connection.sealed:
-            if self._sealer is None:
-                raise Permanent(
-                    "secret-unreadable",
-                    f"the connection {connection.name!r} has secrets, but this generator has no key",
-                    "set BROADSHEET_SECRET_KEY to the key of the console",
-                )
-            settings = self._sealer.opened(settings, connection.sealed)
-        try:
-            return QlikSite.model_validate(settings)
-        except ValidationError as error:
-            # Places and faults only: the input may hold secrets.
-            faults = error.errors(include_input=False, include_url=False, include_context=False)
-            told = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in faults[:5]
-            )
-            raise Permanent(
-                "connection-invalid",
-                f"the settings of the connection {connection.name!r} do not fit: {told}",
-                "correct the connection in the console",
-            ) from None

@@ -3,31 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pydantic import ValidationError
-
-from contracts.configuration import Connection
-from qlik import QlikClient, QlikError, QlikSite
-from runtime.errors import Permanent, Transient
-from runtime.secrets import Sealer
+from qlik import QlikClient, QlikError
+from runtime.errors import Transient
 from scheduler.domain.reloads import Reload
-
-
-def site_of(connection: Connection, sealer: Sealer) -> QlikSite:
-    """Return the site a connection describes, secrets opened. Raises Permanent when it does not fit."""
-    try:
-        return QlikSite.model_validate(
-            {**sealer.opened(connection.settings, connection.sealed), "kind": connection.kind.value}
-        )
-    except ValidationError as error:
-        places = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)[:5]
-        )
-        raise Permanent(
-            "connection-invalid",
-            f"connection {connection.name!r} cannot be used: {places}",
-            "correct the connection in the console",
-        ) from error
 
 
 class QlikReloads:

@@ -1,0 +1,67 @@
+"""A stored connection as the Qlik client takes it: secrets opened, faults told without what was entered.
+
+The one module here that knows the Qlik client; whoever imports it needs the extra `qlik`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts.configuration import Connection, ConnectionKind
+from qlik.site import QlikSite
+from runtime.errors import Permanent
+from runtime.secrets import Sealer
+
+_FAULTS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFault:
+    """One thing wrong with the settings of a site; `path` is dotted, empty for the settings as a whole."""
+
+    path: str
+    message: str
+    missing: bool = False
+
+
+def read_site(kind: ConnectionKind, settings: Mapping[str, Any]) -> QlikSite | tuple[SiteFault, ...]:
+    """Return the site that settings describe, or what is wrong with them; never with a value in it."""
+    try:
+        return QlikSite.model_validate({**settings, "kind": kind.value})
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        return tuple(
+            SiteFault(_path(fault["loc"]), fault["msg"], missing=fault["type"] == "missing")
+            for fault in faults
+        )
+
+
+def site_of(connection: Connection, sealer: Sealer | None) -> QlikSite:
+    """Return the site of a connection, its secrets opened in memory; `sealer` is None if there is no key.
+
+    Raises Permanent: `secret-unreadable` or `secret-misplaced` for its secrets, `connection-invalid` when
+    the settings do not fit.
+    """
+    if connection.sealed and sealer is None:
+        raise Permanent(
+            "secret-unreadable",
+            f"the connection {connection.name!r} has secrets, but this service has no key to open them",
+            "set BROADSHEET_SECRET_KEY to the key of the console",
+        )
+    settings = sealer.opened(connection.settings, connection.sealed) if sealer else connection.settings
+    site = read_site(connection.kind, settings)
+    if isinstance(site, QlikSite):
+        return site
+    told = "; ".join(f"{fault.path}: {fault.message}".removeprefix(": ") for fault in site[:_FAULTS_SHOWN])
+    raise Permanent(
+        "connection-invalid",
+        f"the settings of the connection {connection.name!r} do not fit: {told}",
+        "correct the connection in the console",
+    )
+
+
+def _path(steps: tuple[int | str, ...]) -> str:
+    # The union's tag stands in the path of pydantic's errors, and not in what was entered.
+    return ".".join(str(step) for index, step in enumerate(steps) if not (index == 1 and steps[0] == "auth"))

@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
+# processes that share the tests, each with servers of its own; they wait as much as they compute
+TEST_WORKERS ?= 3
 BIN := $(VENV)/bin
 UV := .uv/bin/uv
 MEMBERS := shared deploy services/scheduler services/generator services/distributor services/notifier services/config-api
@@ -63,7 +65,7 @@ browser: setup ## install, besides, a Chromium for the tests of the console
 
 .PHONY: test
 test: setup browser ## run every test that fits into a coffee break, on real servers
-	pytest -q -m 'not slow and not chaos' $(TEST_ARGS)
+	pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not slow and not chaos' $(TEST_ARGS)
 	@# on its own: beside the other suites' servers two cores are too few for it to say anything about time
 	$(MAKE) --no-print-directory chaos
 

@@ -11,7 +11,7 @@ What ran is printed at the end of the run, never silent; `BROADSHEET_TEST_BROKER
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -106,6 +106,21 @@ async def collector_server(
     _note(request.config, f"traces: {Collector.title}")
     async with running(Collector(tmp_path_factory.mktemp("collector"))) as server:
         yield server
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what this worker started to the process that prints the summary."""
+    output: dict[str, list[str]] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["servers"] = session.config.stash.get(_STARTED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker started, where tests are spread over several processes."""
+    known = node.config.stash.setdefault(_STARTED, [])
+    # A worker that crashed hands over nothing.
+    known += [line for line in getattr(node, "workeroutput", {}).get("servers", []) if line not in known]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -22,7 +22,10 @@ def test_older_keys_still_open_and_resealing_leaves_them_behind() -> None:
     assert Sealer([NEW]).open(resealed).get_secret_value() == "hunter2"
 
 
-@pytest.mark.parametrize("token", [Sealer([OLD]).seal("hunter2"), "", "nonsense", "gAAAAA"])
+@pytest.mark.parametrize(
+    "token",
+    [pytest.param(Sealer([OLD]).seal("hunter2"), id="of another key"), "", "nonsense", "gAAAAA"],
+)
 def test_what_no_key_opens_is_permanent(token: str) -> None:
     with pytest.raises(Permanent) as raised:
         Sealer([NEW]).open(token)

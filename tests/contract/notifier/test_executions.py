@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.events import Outcome, TaskCompleted
-from notifier.adapters.mongo import EXECUTIONS, MAILS, MongoExecutions
+from notifier.adapters.mongo import EXECUTIONS, ITEMS, MAILS, MongoExecutions
 from notifier.adapters.stored import StoredLogs, StoredPlans
 from notifier.domain.model import Completion, Execution, Item, Status, Triggered
 from notifier.ports import Executions
@@ -164,6 +164,27 @@ class TestMongoExecutions(ExecutionsContract):
         found = await store.db[EXECUTIONS].find_one({"_id": EXECUTION})
         assert found is not None
         assert [(each["id"], each["status"]) for each in found["late"]] == [("u-1", "failed")]
+
+    async def test_an_execution_is_forgotten_once_it_is_old_and_nothing_of_it_waits(
+        self, executions: MongoExecutions, store: Store
+    ) -> None:
+        mails = Ledger(store.collection(MAILS))
+        await executions.triggered(EXECUTION, "t-1", TRIGGERED, LATER)
+        await executions.settled(unit(Status.GENERATED), LATER)
+        later = COMPLETION.at + timedelta(seconds=1)
+        assert await executions.forget(later) == 0, "it has not ended"
+        await end(executions, await get(executions))
+        await mails.add([{"_id": "m-1", "execution_id": EXECUTION, "outbox": [{"id": "e-1"}]}])
+        assert await executions.forget(later) == 0, "its mails are not written"
+        await executions.announced(EXECUTION)
+        assert await executions.forget(later) == 0, "its event is not published"
+        await store.db[EXECUTIONS].update_one({"_id": EXECUTION}, {"$set": {"outbox": []}})
+        assert await executions.forget(later) == 0, "the event of its mail is not published"
+        await store.db[MAILS].update_one({"_id": "m-1"}, {"$set": {"outbox": []}})
+        assert await executions.forget(COMPLETION.at) == 0, "it is not old enough"
+        assert await executions.forget(later) == 1
+        left = [await store.db[name].count_documents({}) for name in (EXECUTIONS, ITEMS, MAILS)]
+        assert left == [0, 0, 0]
 
     async def test_item_that_was_stored_but_not_counted_is_counted_by_its_second_copy(
         self, executions: MongoExecutions

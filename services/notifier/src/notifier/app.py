@@ -19,6 +19,8 @@ from runtime.outbox import OutboxRelay
 from runtime.service import Service
 from runtime.store import open_store
 
+_FORGET_EVERY_S = 3600.0
+
 
 async def start(service: Service, settings: NotifierSettings) -> None:
     """Open what the notifier needs and give the service its work.
@@ -71,6 +73,11 @@ async def start(service: Service, settings: NotifierSettings) -> None:
     for name, relay in relays.items():
         service.worker(partial(relay.run, service.stopping), name=f"outbox {name}")
     service.every(settings.deadline_watch_s, watch.sweep, name="deadlines")
+
+    async def forget() -> None:
+        await executions.forget(clock.now() - timedelta(days=settings.outcome_keep_days))
+
+    service.every(_FORGET_EVERY_S, forget, name="forget")
     service.every(settings.deadline_watch_s, post.resolve_abandoned, name="abandoned mails")
     service.every(settings.notification_poll_s, post.send_due, name="mails")
 

@@ -27,6 +27,10 @@ class NotifierSettings(SmtpSettings):
         default=(5.0, 15.0, 60.0, 300.0, 900.0), description="pauses between attempts; the last one repeats"
     )
     notification_give_up_s: PositiveFloat = 6 * 3600.0
+    # Longer than messages and dead letters are kept (30 days), or a replay would find its execution gone.
+    outcome_keep_days: Annotated[int, Field(ge=31, le=3650)] = Field(
+        default=90, description="how long ended executions and their mails stay with the notifier"
+    )
 
     @model_validator(mode="after")
     def _lease_is_long_enough(self) -> Self:

@@ -35,14 +35,18 @@ class MongoExecutions:
         """Take the open store."""
         self._executions = store.collection(EXECUTIONS)
         self._items = store.collection(ITEMS)
+        self._mails = store.collection(MAILS)
 
     @store_errors()
     async def ensure_indexes(self) -> None:
         """Create what reading by execution, the deadline watch and the relay need."""
-        await self._items.create_indexes([IndexModel([("execution_id", ASCENDING)], name="execution")])
+        by_execution = IndexModel([("execution_id", ASCENDING)], name="execution")
+        await self._items.create_indexes([by_execution])
+        await self._mails.create_indexes([by_execution])
         await self._executions.create_indexes(
             [
                 IndexModel([("state", ASCENDING), ("deadline_at", ASCENDING)], name="deadline"),
+                IndexModel([("state", ASCENDING), ("ended_at", ASCENDING)], name="ended"),
                 IndexModel(
                     [("mails", ASCENDING)], name="mails", partialFilterExpression={"mails": "pending"}
                 ),
@@ -194,6 +198,26 @@ class MongoExecutions:
     async def announced(self, execution_id: str) -> None:
         """Record that the mails of an execution are written down."""
         await self._executions.update_one({"_id": execution_id}, {"$set": {"mails": "written"}})
+
+    async def forget(self, before: datetime) -> int:
+        """Delete what is left of executions that ended before a moment; return how many they were.
+
+        One whose events are not all published, or whose mails are not written, stays.
+        """
+        which = {"state": "ended", "mails": "written", "ended_at": {"$lt": before}, "outbox": []}
+        number = 0
+        async for execution_id in self._ids(which, "ended_at"):
+            with store_errors():
+                if await self._mails.count_documents(
+                    {"execution_id": execution_id, "outbox": {"$ne": []}}, limit=1
+                ):
+                    continue
+                # The execution last: whatever breaks off in between, it is found again.
+                await self._mails.delete_many({"execution_id": execution_id})
+                await self._items.delete_many({"execution_id": execution_id})
+                await self._executions.delete_one({"_id": execution_id})
+            number += 1
+        return number
 
 
 def _new(task_id: str, at: datetime, deadline_at: datetime) -> Document:

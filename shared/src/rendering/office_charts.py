@@ -12,6 +12,8 @@ from rendering.xlsx.book import fill_book
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.moves import outside
 
+_MOST_STORED = 20_000  # here readers show the stored values: they do not open the embedded workbook
+
 
 def fill_charts(package: Package, scope: Scope, options: RenderOptions) -> None:
     """Fill all charts of a package from the same data."""
@@ -36,6 +38,6 @@ def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions
         package.write(name, book.package.save())
         known = {s.name.lower(): s.known for s in book.touched}
         filled = {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, outside(book.plans), known, filled)
+        changed |= refresh_chart(root, outside(book.plans), known, filled, _MOST_STORED)
     if changed:
         package.write(part, serialize(root))

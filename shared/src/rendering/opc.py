@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, cast
 
-from isal import isal_zlib
 from lxml import etree
 
 from rendering.model import TemplateError
+from rendering.packing import DEFLATED, STORED, Packed, Packer, join, pack
 
 Element = Any  # lxml elements carry no useful types
 _DATE, _TIME = 0x21, 0  # 1980-01-01 00:00: the first moment a zip can name
-_DEFLATED, _STORED = 8, 0
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
@@ -72,14 +71,6 @@ def descendants(element: Element, *names: str) -> list[Element]:
     return [one for one in element.iter() if local(one) in names]
 
 
-@dataclass(slots=True)
-class _Part:
-    packed: bytes
-    method: int
-    crc: int
-    size: int
-
-
 @dataclass(frozen=True, slots=True)
 class Rel:
     """A relationship of a part; ``target`` is the name of the other part, or an address outside."""
@@ -94,7 +85,8 @@ class Package:
     """The parts of an Office file by name, in their order."""
 
     def __init__(self, content: bytes) -> None:
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, Packed] = {}
+        self._rels: dict[str, tuple[Packed, list[Rel]]] = {}
         try:
             with zipfile.ZipFile(BytesIO(content)) as archive:
                 for info in archive.infolist():
@@ -119,9 +111,8 @@ class Package:
         if actual is None:
             raise TemplateError(name, "this part is missing", "Save the template again")
         part = self._parts[actual]
-        if part.method == _STORED:
-            return part.packed
-        return zlib.decompress(part.packed, -15, part.size)
+        packed = b"".join(part.packed)
+        return packed if part.method == STORED else zlib.decompress(packed, -15, part.size)
 
     def xml(self, name: str) -> Element:
         """A part, parsed."""
@@ -129,8 +120,14 @@ class Package:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a part or add one at the end."""
-        actual = self._by_fold.setdefault(name.lower(), name)
-        self._parts[actual] = _pack(content)
+        self._put(name, pack(content))
+
+    def write_pieces(self, name: str, pieces: Iterable[bytes | Packed]) -> None:
+        """The same for a part of which some stretches are packed already."""
+        self._put(name, join(pieces))
+
+    def _put(self, name: str, part: Packed) -> None:
+        self._parts[self._by_fold.setdefault(name.lower(), name)] = part
 
     def remove(self, name: str) -> None:
         """Drop a part, its relationships and its content type."""
@@ -148,6 +145,13 @@ class Package:
         where = rels_name(name)
         if where not in self:
             return []
+        part = self._parts[self._by_fold[where.lower()]]
+        known = self._rels.get(where)
+        if known is None or known[0] is not part:
+            known = self._rels[where] = part, self._read_rels(name, where)
+        return known[1]
+
+    def _read_rels(self, name: str, where: str) -> list[Rel]:
         base = posixpath.dirname(name)
         result = []
         for element in self.xml(where):
@@ -275,29 +279,24 @@ def rels_name(name: str) -> str:
     return posixpath.join(folder, "_rels", file + ".rels")
 
 
-def _read(content: bytes, info: zipfile.ZipInfo) -> _Part:
+def _read(content: bytes, info: zipfile.ZipInfo) -> Packed:
     header = _LOCAL.unpack_from(content, info.header_offset)
     start = info.header_offset + _LOCAL.size + header[9] + header[10]
-    if info.compress_type not in {_STORED, _DEFLATED}:
+    if info.compress_type not in {STORED, DEFLATED}:
         raise TemplateError(info.filename, "it is packed in an unusual way", "Save the template again")
-    return _Part(content[start : start + info.compress_size], info.compress_type, info.CRC, info.file_size)
+    packed = content[start : start + info.compress_size]
+    return Packed((packed,), info.compress_type, info.CRC, info.file_size)
 
 
-def _pack(content: bytes) -> _Part:
-    packer = isal_zlib.compressobj(level=2, wbits=-15)
-    packed = packer.compress(content) + packer.flush()
-    return _Part(packed, _DEFLATED, zlib.crc32(content), len(content))
-
-
-def _write_entry(out: BytesIO, name: str, part: _Part) -> bytes:
+def _write_entry(out: BytesIO, name: str, part: Packed) -> bytes:
     """Write one entry and return its line for the directory at the end."""
     raw = name.encode()
     flags = 0 if name.isascii() else 0x800
     at = out.tell()
-    sizes = (part.crc, len(part.packed), part.size)
+    sizes = (part.crc, part.length, part.size)
     out.write(_LOCAL.pack(b"PK\3\4", 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0))
     out.write(raw)
-    out.write(part.packed)
+    out.writelines(part.packed)
     return (
         _CENTRAL.pack(
             b"PK\1\2", 20, 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0, 0, 0, 0, 0, at
@@ -315,12 +314,8 @@ def build(parts: Mapping[str, Iterable[str]]) -> bytes:
     return _close(out, directory)
 
 
-def _pack_stream(chunks: Iterable[str]) -> _Part:
-    packer = isal_zlib.compressobj(level=2, wbits=-15)
-    packed, crc, size = [], 0, 0
+def _pack_stream(chunks: Iterable[str]) -> Packed:
+    packer = Packer()
     for chunk in chunks:
-        content = chunk.encode()
-        crc, size = zlib.crc32(content, crc), size + len(content)
-        packed.append(packer.compress(content))
-    packed.append(packer.flush())
-    return _Part(b"".join(packed), _DEFLATED, crc, size)
+        packer.add(chunk.encode())
+    return packer.part()

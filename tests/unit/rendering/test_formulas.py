@@ -2,9 +2,13 @@
 
 import pytest
 
-from rendering import Scalar
+from rendering.language import Scope
 from rendering.xlsx.formula import Ref, column_name, column_number, map_formula, translate
+from rendering.xlsx.known import Column
+from rendering.xlsx.layout import MAX_ROW, Out, Plan, Region, Repeat, Turn
+from rendering.xlsx.moves import Plans, downwards, mover
 from rendering.xlsx.totals import TableRange, result
+from support.report_data import report
 
 
 def _grow(ref: Ref) -> tuple[int, int] | None:
@@ -46,6 +50,27 @@ def test_references_are_mapped(formula: str, expected: str) -> None:
     assert moved == expected
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "B5*2+$B$1", "SUM(B$5:B5)", "SUM($B$5)", "B4-B6", "B3:B5", '100%*B5&"%d"', "$5:$5",
+        "Other!A5+'a %b'!C1", "SUM(B1:B9)", "B5:B$5", "$A1048576+B5", "Sales[flights]%",
+    ],
+)  # fmt: skip
+def test_reading_a_formula_once_is_the_same_as_moving_it_for_every_row(formula: str, count: int) -> None:
+    root = Turn(1, MAX_ROW, 1)
+    out = Out(5, 5, Scope(report()), root, Repeat(5, ("t",)), count)
+    root.add(Region(5, 5, 5, 5 + count))
+    plans = Plans({"s": Plan([out], root)})
+    each = [mover("S", plans)(formula, out, turn) for turn in range(count)]
+    once = downwards("S", plans)(formula, out)
+    if once is None:
+        assert any("#REF!" in text for text in each)
+    else:
+        assert each == [once[0] % tuple(n + turn for n in once[1]) for turn in range(count)]
+
+
 def test_sharing_a_formula_means_filling_it() -> None:
     assert translate('A1+$B$2*SUM(C3:C$4)&"A1"', 2, 1) == 'B3+$B$2*SUM(D5:D$4)&"A1"'
 
@@ -73,8 +98,10 @@ def test_columns_count_in_letters(number: int, name: str) -> None:
     ],
 )
 def test_only_what_is_certain_has_a_result(formula: str, expected: float | None) -> None:
-    known: dict[str, dict[str, dict[int, Scalar]]] = {
-        "s": {"B": {5: 1, 6: 2, 7: 3}, "A": {5: "x", 6: "y", 7: None}}
-    }
+    numbers, texts = Column(), Column()
+    numbers.extend(5, [1, 2])
+    numbers.put(7, 3)
+    texts.extend(5, ["x", "y", None])
+    known = {"s": {"B": numbers, "A": texts}}
     tables = {"sales": TableRange("s", 5, 7, {"flights": "B"})}
     assert result(formula, "S", known, tables) == expected

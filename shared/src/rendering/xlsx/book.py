@@ -12,16 +12,19 @@ from rendering.opc import Package, child, descendants, local, namespace, seriali
 from rendering.tags import has_tags
 from rendering.text import fill
 from rendering.values import clean
+from rendering.xlsx.cells import Cells
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import sheet_names, split_cell, translate
-from rendering.xlsx.moves import Plans, grown, mover, outside, split_range
+from rendering.xlsx.known import Known
+from rendering.xlsx.moves import Plans, downwards, grown, mover, outside, split_range
 from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.pictures import add_pictures
-from rendering.xlsx.sheet import Sheet, Writer
+from rendering.xlsx.sheet import Sheet
 from rendering.xlsx.strings import Strings, Styles
 from rendering.xlsx.tables import formula_cells, sync_tables
-from rendering.xlsx.totals import Known, TableRange, result
+from rendering.xlsx.totals import TableRange, result
+from rendering.xlsx.writer import Writer
 
 Element = Any
 _CHART_SPACES = (b"drawingml/2006/chart", b"drawingml/chart", b"drawing/2014/chartex")
@@ -118,11 +121,10 @@ def _write_sheets(book: Book) -> None:
     writers: list[Writer] = []
     for sheet in book.touched:
         _expand_shared(sheet)
-        writers.append(
-            Writer(
-                sheet, book.language, book.strings, book.styles, mover(sheet.name, sheet.views or book.plans)
-            )
-        )
+        plans = sheet.views or book.plans
+        cells = Cells(book.strings, book.styles, sheet.warnings)
+        move, down = mover(sheet.name, plans), downwards(sheet.name, plans)
+        writers.append(Writer(sheet, book.language, cells, move, down))
         writers[-1].rows()
         plan = sheet.plan
         if plan is not None and plan.changed:
@@ -135,7 +137,7 @@ def _write_sheets(book: Book) -> None:
     known = book.known()
     for writer in writers:
         _known_results(writer.sheet, known, book.tables)
-        book.package.write(writer.sheet.part, writer.bytes(serialize(writer.sheet.root)))
+        book.package.write_pieces(writer.sheet.part, writer.pieces(serialize(writer.sheet.root)))
 
 
 def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:

@@ -1,20 +1,22 @@
 """Native charts of a workbook: their ranges follow the rows, their stored values are what was written."""
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
+from xml.sax.saxutils import escape
 
 from rendering.language import Language, Scope
 from rendering.model import Scalar
-from rendering.opc import descendants, local, namespace
+from rendering.opc import descendants, local, namespace, parse
 from rendering.tags import has_tags
 from rendering.text import fill_runs
 from rendering.values import clean
 from rendering.xlsx.formula import sheet_names
+from rendering.xlsx.known import Known, values
 from rendering.xlsx.moves import split_range
-from rendering.xlsx.totals import Known
 
 Element = Any
-_MAX_CACHE = 20_000
+MOST_STORED = 5_000  # values of a range; a reader takes those of a longer one from the cells
 
 
 def fill_drawing_text(root: Element, language: Language, scope: Scope, place: str) -> bool:
@@ -32,7 +34,11 @@ def fill_drawing_text(root: Element, language: Language, scope: Scope, place: st
 
 
 def refresh_chart(
-    root: Element, move: Callable[[str], str], known: Known, filled: Mapping[str, frozenset[int]]
+    root: Element,
+    move: Callable[[str], str],
+    known: Known,
+    filled: Mapping[str, frozenset[int]],
+    most: int = MOST_STORED,
 ) -> bool:
     """Move the ranges of a chart and bring its stored values up to date; True if anything changed.
 
@@ -47,7 +53,7 @@ def refresh_chart(
         if moved == text and not _covers(text, filled):
             continue
         formula.text = moved
-        _cache(formula, known)
+        _cache(formula, known, most)
         changed = True
     return changed
 
@@ -59,45 +65,42 @@ def _covers(text: str, filled: Mapping[str, frozenset[int]]) -> bool:
     return parts is None or any(parts[1] <= row <= parts[3] for row in rows)
 
 
-def _cache(formula: Element, known: Known) -> None:
+def _cache(formula: Element, known: Known, most: int) -> None:
     """Rewrite the stored values beside a range, or drop them: then a reader takes them from the cells."""
     holder = formula.getparent()
     cache = next((e for e in holder if local(e) in {"numCache", "strCache", "multiLvlStrCache", "lvl"}), None)
     if cache is None:
         return
-    values = _values(formula.text or "", known)
-    if values is None or local(cache) in {"multiLvlStrCache", "lvl"}:
+    found = _values(formula.text or "", known, most)
+    if found is None or local(cache) in {"multiLvlStrCache", "lvl"}:
         holder.remove(cache)
         return
     for element in [e for e in cache if local(e) in {"ptCount", "pt"}]:
         cache.remove(element)
     space = namespace(cache)
     at = sum(1 for e in cache if local(e) == "formatCode")
-    count = cache.makeelement(space + "ptCount")
-    count.set("val", str(len(values)))
-    points = [count]
-    for index, value in enumerate(values):
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is None or (local(cache) == "numCache" and not numeric):
-            continue
-        point = cache.makeelement(space + "pt")
-        point.set("idx", str(index))
-        inner = cache.makeelement(space + "v")
-        inner.text = repr(value) if numeric else clean(str(value))
-        point.append(inner)
-        points.append(point)
-    cache[at:at] = points
+    cache[at:at] = _points(found, space, numeric=local(cache) == "numCache")
 
 
-def _values(text: str, known: Known) -> list[Scalar] | None:
+def _points(found: list[Scalar], space: str, *, numeric: bool) -> list[Element]:
+    """The stored values as elements; parsed from a text, since making each costs ten times as much."""
+    lines: list[str] = []
+    for index, value in enumerate(found):
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+            lines.append(f'<pt idx="{index}"><v>{value!r}</v></pt>')
+        elif value is not None and not numeric:
+            lines.append(f'<pt idx="{index}"><v>{escape(clean(str(value)))}</v></pt>')
+    text = f'<c xmlns="{space[1:-1]}"><ptCount val="{len(found)}"/>{"".join(lines)}</c>'
+    return list(parse(text.encode(), "chart"))
+
+
+def _values(text: str, known: Known, most: int) -> list[Scalar] | None:
     """The values of a range along a column, if all are known."""
     sheet, _, reference = text.rpartition("!")
     parts = split_range(reference.replace("$", ""))
     names = sheet_names(sheet + "!") if sheet else set()
     if parts is None or parts[0] != parts[2] or len(names) != 1:
         return None
-    column = known.get(next(iter(names)).lower(), {}).get(parts[0], {})
-    rows = range(parts[1], parts[3] + 1)
-    if len(rows) > _MAX_CACHE or any(row not in column for row in rows):
+    if parts[3] - parts[1] >= most:
         return None
-    return [column[row] for row in rows]
+    return values(known, next(iter(names)), parts[0], parts[1], parts[3])

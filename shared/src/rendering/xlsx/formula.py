@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TOKENS = re.compile(
     r"""(?P<string>"(?:[^"]|"")*")"""
@@ -39,12 +40,53 @@ Mapper = Callable[[Ref], tuple[int, int] | None]
 """Where the rows of a reference went; the two rows are equal for a single cell. None: they are gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A reference as it stands in a formula: ``one`` writes a single row, ``many`` the first and the last."""
+
+    ref: Ref
+    many: str
+    one: str = ""
+
+    def written(self, rows: tuple[int, int] | None) -> str:
+        """The reference to these rows."""
+        if rows is None or max(rows) > MAX_ROW or min(rows) < 1:
+            return "#REF!"
+        return self.one % rows[0] if self.one and rows[0] == rows[1] else self.many % rows
+
+
+@dataclass(frozen=True, slots=True)
+class SheetMention:
+    """A sheet named before a reference, and how it is written."""
+
+    name: str
+    text: str
+
+    def written(self, renames: Mapping[str, str] | None) -> str:
+        """The name the sheet has now, by its old one in lower case."""
+        new = renames.get(self.name.lower()) if renames else None
+        return self.text if new is None else quote_sheet(new) + "!"
+
+
 def map_formula(formula: str, mapper: Mapper, renames: Mapping[str, str] | None = None) -> str:
     """The formula with every reference moved; what is gone becomes ``#REF!``, as in a spreadsheet.
 
     ``renames`` has new names of sheets by their old ones in lower case.
     """
-    out: list[str] = []
+    return "".join(
+        [
+            part if isinstance(part, str)
+            else part.written(mapper(part.ref)) if isinstance(part, Mention)
+            else part.written(renames)
+            for part in parsed(formula)
+        ]
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4_096)
+def parsed(formula: str) -> tuple[str | Mention | SheetMention, ...]:
+    """The formula cut into references, names of sheets, and what stands between."""
+    out: list[str | Mention | SheetMention] = []
     sheet: str | None = None
     calls: list[str] = []
     word = prefix = ""
@@ -67,11 +109,9 @@ def map_formula(formula: str, mapper: Mapper, renames: Mapping[str, str] | None 
                 and before in {"(", ",", ""}
                 and formula[match.end() :].lstrip()[:1] in {")", ",", ""}
             )
-            out.append(_moved(text, sheet, mapper, argument=argument))
-        elif kind == "sheet" and renames and _sheet_name(text).lower() in renames:
-            out.append(quote_sheet(renames[_sheet_name(text).lower()]) + "!")
+            out.append(_mention(text, sheet, argument=argument))
         else:
-            out.append(text)
+            out.append(SheetMention(_sheet_name(text), text) if kind == "sheet" else text)
         if text == "(":
             calls.append(word)
         elif text == ")" and calls:
@@ -80,7 +120,7 @@ def map_formula(formula: str, mapper: Mapper, renames: Mapping[str, str] | None 
         prefix = text if kind == "sheet" else ""
         sheet = _sheet_name(text) if kind == "sheet" else None
         at = match.end()
-    return "".join(out)
+    return tuple(out)
 
 
 def sheet_names(formula: str) -> set[str]:
@@ -111,25 +151,19 @@ def _bracket(formula: str, at: int) -> int:
     return len(formula)
 
 
-def _moved(text: str, sheet: str | None, mapper: Mapper, *, argument: bool) -> str:
+def _mention(text: str, sheet: str | None, *, argument: bool) -> Mention:
     first, _, last = text.partition(":")
     a = _CELL.fullmatch(first)
     b = _CELL.fullmatch(last) if last else None
     if a is None:  # whole rows
         fixed = first.startswith("$"), last.startswith("$")
-        rows = mapper(Ref(sheet, int(first.lstrip("$")), fixed[0], int(last.lstrip("$")), fixed[1]))
-        if rows is None:
-            return "#REF!"
-        return ":".join(("$" if f else "") + str(r) for f, r in zip(fixed, rows, strict=True))
+        ref = Ref(sheet, int(first.lstrip("$")), fixed[0], int(last.lstrip("$")), fixed[1])
+        return Mention(ref, ":".join("$%d" if each else "%d" for each in fixed))
     ref = Ref(sheet, int(a[4]), bool(a[3]), int(b[4]) if b else None, bool(b[3]) if b else False, argument)
-    rows = mapper(ref)
-    if rows is None or max(rows) > MAX_ROW or min(rows) < 1:
-        return "#REF!"
+    one = f"{a[1]}{a[2]}{a[3]}%d"
     if b:
-        return f"{a[1]}{a[2]}{a[3]}{rows[0]}:{b[1]}{b[2]}{b[3]}{rows[1]}"
-    if rows[0] != rows[1]:
-        return f"{a[1]}{a[2]}{a[3]}{rows[0]}:{a[1]}{a[2]}{a[3]}{rows[1]}"
-    return f"{a[1]}{a[2]}{a[3]}{rows[0]}"
+        return Mention(ref, f"{one}:{b[1]}{b[2]}{b[3]}%d")
+    return Mention(ref, f"{one}:{one}", one)
 
 
 def translate(formula: str, rows: int, columns: int) -> str:

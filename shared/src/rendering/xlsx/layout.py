@@ -10,8 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rendering.language import Language, Record, Scope
-from rendering.model import RenderData, TemplateError, records
+from rendering.language import Language, Scope
+from rendering.model import TemplateError
 from rendering.tags import MAX_BLOCKS, Statement
 
 MAX_ROW = 1_048_576
@@ -312,11 +312,3 @@ def _turns(block: Block, language: Language, scope: Scope, place: str) -> Iterat
         if condition is None or language.holds(condition, scope, where):
             yield branch, end, scope
             return
-
-
-def records_of(repeat: Repeat, data: RenderData) -> Iterator[dict[str, Record | None]]:
-    """For every output row of a repeat, the row of each of its tables; None past its end."""
-    count = max(1, *(len(data.tables[name].rows) for name in repeat.tables))
-    streams = {name: records(data.tables[name]) for name in repeat.tables}
-    for _ in range(count):
-        yield {name: next(stream, None) for name, stream in streams.items()}

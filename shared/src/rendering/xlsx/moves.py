@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from rendering.xlsx.formula import Ref, map_formula, split_cell
+from rendering.xlsx.formula import MAX_ROW, Mention, Ref, map_formula, parsed, split_cell
 from rendering.xlsx.layout import Out, Plan, Turn
 
 
@@ -27,6 +27,38 @@ def mover(sheet: str, plans: Plans) -> Callable[[str, Out, int], str]:
         return map_formula(formula, lambda ref: _from_row(ref, out, turn, own, plans), plans.renames)
 
     return move
+
+
+def downwards(sheet: str, plans: Plans) -> Callable[[str, Out], tuple[str, list[int]] | None]:
+    """Reads a formula of a repeated row once for all its repetitions.
+
+    The answer is a text with a ``%d`` for every row number that grows by one with each repetition, and these
+    numbers at the first; None where the repetitions differ in more than that.
+    """
+    own = sheet.lower()
+
+    def read(formula: str, out: Out) -> tuple[str, list[int]] | None:
+        pieces: list[str] = []
+        numbers: list[int] = []
+        for part in parsed(formula):
+            if not isinstance(part, Mention):
+                text = part if isinstance(part, str) else part.written(plans.renames)
+                pieces.append(text.replace("%", "%%"))
+                continue
+            first = _from_row(part.ref, out, 0, own, plans)
+            last = _from_row(part.ref, out, out.count - 1, own, plans)
+            if first is None or last is None or min(first) < 1 or max(first + last) > MAX_ROW:
+                return None
+            alone = part.one and first[0] == first[1]
+            grows = [b != a for a, b in zip(first, last, strict=True)][: 1 if alone else 2]
+            pattern = (part.one if alone else part.many).replace("%d", "%s")
+            numbers.extend(row for row, moves in zip(first, grows, strict=False) if moves)
+            pieces.append(
+                pattern % tuple("%d" if moves else row for row, moves in zip(first, grows, strict=False))
+            )
+        return "".join(pieces), numbers
+
+    return read
 
 
 def _from_row(ref: Ref, out: Out, turn: int, own: str, plans: Plans) -> tuple[int, int] | None:

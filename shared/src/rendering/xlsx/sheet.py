@@ -1,34 +1,23 @@
-"""One worksheet: find its tags, lay it out, write its rows."""
+"""One worksheet: find its tags, lay it out, remember what is written."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from math import isfinite
+from datetime import date
 from typing import Any
-from xml.sax.saxutils import escape
-
-from lxml import etree
 
 from rendering.language import Language, Scope
-from rendering.model import RESERVED_COLUMNS, Cell, Formatted, Scalar, TableData, TemplateError, raw
-from rendering.opc import child, local, namespace
+from rendering.model import RESERVED_COLUMNS, Scalar, TemplateError
+from rendering.opc import child, local
 from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
-from rendering.text import fill, fill_runs
-from rendering.values import clean, serial, shown
+from rendering.values import serial
 from rendering.xlsx.formula import column_name, column_number, split_cell
-from rendering.xlsx.layout import Out, Plan, lay_out, read, records_of
+from rendering.xlsx.known import MAX_KNOWN, Column
+from rendering.xlsx.layout import Plan, lay_out, read
 from rendering.xlsx.moves import Plans
-from rendering.xlsx.strings import MAX_TEXT, Strings, Styles, runs_of
+from rendering.xlsx.strings import Strings, runs_of
 
 Element = Any
-MAX_EXACT = 10**15  # a spreadsheet keeps 15 digits; longer whole numbers are written as text
-MAX_KNOWN = 400_000  # cells whose values are kept for chart caches and known totals
-_MARK = "broadsheet-rows"
-
-Move = Callable[[str, Out, int], str]
-"""Moves a formula of an output row: the formula, the row, and which repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +51,7 @@ class Sheet:
     rows: dict[int, Element] = field(default_factory=dict)
     tagged: dict[tuple[int, str], Tagged] = field(default_factory=dict)
     plan: Plan | None = None
-    known: dict[str, dict[int, Scalar]] = field(default_factory=dict)
+    known: dict[str, Column] = field(default_factory=lambda: defaultdict(Column))
     pictures: list[tuple[str, int, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     title: str = ""  # the name it gets; empty: the one it has
@@ -162,7 +151,13 @@ class Sheet:
         """Remember a value that was written."""
         if self._known_left > 0:
             self._known_left -= 1
-            self.known.setdefault(column, {})[row] = serial(value) if isinstance(value, date) else value
+            self.known[column].put(row, serial(value) if isinstance(value, date) else value)
+
+    def note_run(self, column: str, row: int, values: Sequence[Scalar]) -> None:
+        """Remember values that were written from a row on downwards; dates as the numbers they are."""
+        if self._known_left >= len(values):
+            self._known_left -= len(values)
+            self.known[column].extend(row, values)
 
 
 def is_column(path: tuple[str, ...], bound: set[str]) -> bool:
@@ -170,288 +165,3 @@ def is_column(path: tuple[str, ...], bound: set[str]) -> bool:
     if len(path) < 2 or path[0] in bound or path[0] in PICTURE_ROOTS or path[0] == "meta":  # noqa: PLR2004
         return False
     return path[1] not in RESERVED_COLUMNS and not (len(path) == 2 and path[1] == TEXT)  # noqa: PLR2004
-
-
-class Writer:
-    """Writes the rows of one sheet."""
-
-    def __init__(
-        self, sheet: Sheet, language: Language, strings: Strings, styles: Styles, move: Move
-    ) -> None:
-        self.sheet = sheet
-        self.language = language
-        self.strings = strings
-        self.styles = styles
-        self.move = move
-        space = namespace(sheet.root)
-        self.space = space
-        prefix = next((p for p, uri in sheet.root.nsmap.items() if uri == space[1:-1]), None)
-        self.prefix = f"{prefix}:" if prefix else ""
-        self.blocks: list[list[str]] = []
-
-    def rows(self) -> None:
-        """Replace the rows of the sheet by the rows of its plan; repeats are left as marks for ``bytes``."""
-        plan, sheet = self.sheet.plan, self.sheet
-        data = child(sheet.root, "sheetData")
-        if plan is None or data is None:
-            return
-        result: list[Element] = []
-        for out in plan.outs:
-            source = sheet.rows[out.row]
-            if out.repeat:
-                result.append(etree.ProcessingInstruction(_MARK, str(len(self.blocks))))
-                self.blocks.append(list(self._repeat(source, out)))
-            else:
-                result.append(self._row(source if out.turn is plan.root else deepcopy(source), out))
-        data[:] = result
-
-    def bytes(self, serialized: bytes) -> bytes:
-        """The serialized sheet with the marks replaced by the rows they stand for."""
-        parts = re.split(rb"<\?" + _MARK.encode() + rb" (\d+)\?>", serialized)
-        out: list[bytes] = []
-        for position, part in enumerate(parts):
-            out.append("".join(self.blocks[int(part)]).encode() if position % 2 else part)
-        return b"".join(out)
-
-    # single rows: edited in place
-
-    def _row(self, row: Element, out: Out) -> Element:
-        row.set("r", str(out.start))
-        row.tail = None
-        for cell in row:
-            if local(cell) != "c":
-                continue
-            column = split_cell(cell.get("r"))[0]
-            cell.set("r", f"{column}{out.start}")
-            tagged = self.sheet.tagged.get((out.row, column))
-            if tagged is not None:
-                self._fill(cell, tagged, column, out)
-            else:
-                self._keep(cell, column, out)
-        return row
-
-    def _keep(self, cell: Element, column: str, out: Out) -> None:
-        formula = child(cell, "f")
-        if formula is not None:
-            if formula.text:
-                formula.text = self.move(formula.text, out, 0)
-            for name in ("ref", "r1", "r2"):
-                if formula.get(name):
-                    formula.set(name, self.move(formula.get(name), out, 0))
-            value = child(cell, "v")
-            if value is not None:
-                cell.remove(value)
-            cell.attrib.pop("t", None)
-        else:
-            self.sheet.note(column, out.start, self._static(cell))
-
-    def _static(self, cell: Element) -> Scalar:
-        value = child(cell, "v")
-        text: str | None = value.text if value is not None else None
-        if text is None:
-            return None
-        kind = cell.get("t", "n")
-        if kind == "s":
-            return self.strings.text(int(text))
-        try:
-            return float(text) if kind == "n" else text
-        except ValueError:
-            return text
-
-    def _fill(self, cell: Element, tagged: Tagged, column: str, out: Out) -> None:
-        place = f"{self.sheet.name}!{column}{out.row}"
-        for one in list(cell):
-            if local(one) in {"v", "is", "f"}:
-                cell.remove(one)
-        cell.attrib.pop("t", None)
-        if tagged.whole is not None and tagged.whole.picture:
-            self.sheet.pictures.append((column, out.start, tagged.whole.picture))
-            return
-        if tagged.whole is not None:
-            value = self.language.value(tagged.whole, out.scope, place)
-            style = self._style(cell.get("s", ""), value, None)
-        elif len(tagged.texts) > 1:
-            texts = fill_runs(list(tagged.texts), self.language, out.scope, place)
-            self._set(cell, "s", str(self.strings.add_rich(tagged.item, texts)))
-            self.sheet.note(column, out.start, "".join(texts))
-            return
-        else:
-            value, style = fill(tagged.text, self.language, out.scope, place), cell.get("s", "")
-        if style:
-            cell.set("s", style)
-        kind, text = self._content(value, place)
-        self.sheet.note(column, out.start, raw(value))
-        if kind != "empty":
-            self._set(cell, kind, text)
-
-    def _set(self, cell: Element, kind: str, text: str) -> None:
-        if kind != "n":
-            cell.set("t", kind)
-        value = cell.makeelement(self.space + "v")
-        value.text = text
-        cell.insert(0, value)
-
-    def _style(self, style: str, cell: Cell, column_format: str | None) -> str:
-        value = raw(cell)
-        if isinstance(value, date):
-            return self.styles.dated(style, with_time=isinstance(value, datetime))
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            code = (cell.excel_format if isinstance(cell, Formatted) else None) or column_format
-            return self.styles.formatted(style, code) if code else style
-        return style
-
-    def _content(self, cell: Cell, place: str) -> tuple[str, str]:
-        """Kind and text of a cell: a number, a shared string, a truth value, or nothing."""
-        value = raw(cell)
-        if value is None or value == "":
-            return "empty", ""
-        if isinstance(value, bool):
-            return "b", "1" if value else "0"
-        if isinstance(value, int) and abs(value) >= MAX_EXACT:
-            value = str(value)
-        if isinstance(value, int | float):
-            return ("n", repr(value)) if isfinite(value) else ("empty", "")
-        if isinstance(value, date):
-            return "n", repr(serial(value))
-        text = clean(value)
-        if len(text) > MAX_TEXT:
-            self.sheet.warnings.append(
-                f"{place}: a text was cut to {MAX_TEXT} characters, all a cell can hold"
-            )
-            text = text[:MAX_TEXT]
-        return "s", str(self.strings.add(text))
-
-    # repeated rows: written as text, since building elements would cost ten times as much
-
-    def _repeat(self, row: Element, out: Out) -> Iterator[str]:
-        assert out.repeat is not None  # noqa: S101 - the caller looked
-        attributes = "".join(
-            f' {_name(row, key)}="{escape(value, {chr(34): "&quot;"})}"'
-            for key, value in row.attrib.items()
-            if key != "r"
-        )
-        cells = [self._pattern(cell, out) for cell in row if local(cell) == "c"]
-        opening, closing = f'<{self.prefix}row r="', f"</{self.prefix}row>"
-        for turn, rows in enumerate(records_of(out.repeat, self.language.data)):
-            number = str(out.start + turn)
-            scope = out.scope.with_rows(rows)
-            yield (
-                f'{opening}{number}"{attributes}>'
-                + "".join([c(number, turn, scope) for c in cells])
-                + closing
-            )
-
-    def _pattern(self, cell: Element, out: Out) -> Callable[[str, int, Scope], str]:
-        """A function that writes this cell of the pattern in a given row."""
-        column = split_cell(cell.get("r"))[0]
-        style = cell.get("s", "")
-        head = f'<{self.prefix}c r="{column}'
-        extra = "".join(
-            f' {_name(cell, k)}="{escape(v)}"' for k, v in cell.attrib.items() if k not in {"r", "s", "t"}
-        )
-        tagged = self.sheet.tagged.get((out.row, column))
-        formula = child(cell, "f")
-        if tagged is not None:
-            return self._pattern_value(head, (style, extra), tagged, column, out)
-        if formula is not None and formula.text:
-            return self._pattern_formula(head, extra, style, formula.text, out)
-        value = self._static(cell)
-        kind = f' t="{cell.get("t")}"' if cell.get("t") else ""
-        tail = f'"{_s(style)}{kind}{extra}>' + "".join(
-            etree.tostring(e, encoding="unicode", with_tail=False) for e in cell
-        )
-        tail += f"</{self.prefix}c>"
-
-        def static(number: str, _turn: int, _scope: Scope) -> str:
-            self.sheet.note(column, int(number), value)
-            return head + number + tail
-
-        return static
-
-    def _pattern_formula(
-        self, head: str, extra: str, style: str, text: str, out: Out
-    ) -> Callable[[str, int, Scope], str]:
-        tail = f'"{_s(style)}{extra}><{self.prefix}f>'
-        end = f"</{self.prefix}f></{self.prefix}c>"
-
-        def formula(number: str, turn: int, _scope: Scope) -> str:
-            if out.empty:
-                return f'{head}{number}"{_s(style)}/>'
-            return head + number + tail + escape(self.move(text, out, turn)) + end
-
-        return formula
-
-    def _pattern_value(
-        self, head: str, look: tuple[str, str], tagged: Tagged, column: str, out: Out
-    ) -> Callable[[str, int, Scope], str]:
-        style, extra = look
-        place = f"{self.sheet.name}!{column}{out.row}"
-        read = self._reader(tagged, out, place)
-        column_format = self._column_format(tagged.whole)
-        prefix, note = self.prefix, self.sheet.note
-
-        def value(number: str, _turn: int, scope: Scope) -> str:
-            if tagged.whole is not None and tagged.whole.picture:
-                if not out.empty:
-                    self.sheet.pictures.append((column, int(number), tagged.whole.picture))
-                return f'{head}{number}"{_s(style)}{extra}/>'
-            found = None if out.empty else read(scope)
-            kind, text = self._content(found, place)
-            note(column, int(number), raw(found))
-            if kind == "empty":
-                return f'{head}{number}"{_s(style)}{extra}/>'
-            shape = _s(self._style(style, found, column_format)) + (f' t="{kind}"' if kind != "n" else "")
-            return f'{head}{number}"{shape}{extra}><{prefix}v>{text}</{prefix}v></{prefix}c>'
-
-        return value
-
-    def _reader(self, tagged: Tagged, out: Out, place: str) -> Callable[[Scope], Cell]:
-        """How to get the value; the common case, one column and nothing else, without any evaluation."""
-        whole, language = tagged.whole, self.language
-        if whole is None:
-            return lambda scope: self._text_in_row(tagged, scope, place)
-        path = whole.simple
-        if (
-            path
-            and path[0] in language.data.tables
-            and path[0] not in out.scope.names
-            and len(path) in {2, 3}
-        ):
-            table = language.data.tables[path[0]]
-            if path[1] in {c.name for c in table.columns} and (len(path) == 2 or path[2] == TEXT):  # noqa: PLR2004
-                if len(path) == 2:  # noqa: PLR2004
-                    return lambda scope: (scope.rows.get(path[0]) or {}).get(path[1])
-                return lambda scope: shown((scope.rows.get(path[0]) or {}).get(path[1]), language.options)
-        return lambda scope: None if _past_end([whole], scope) else language.value(whole, scope, place)
-
-    def _text_in_row(self, tagged: Tagged, scope: Scope, place: str) -> str:
-        """A text in a repeated row; empty past the end of its own table beside a longer one."""
-        if _past_end(expressions_in(tagged.text, place), scope):
-            return ""
-        return fill(tagged.text, self.language, scope, place)
-
-    def _column_format(self, whole: Expression | None) -> str | None:
-        path = whole.simple if whole else None
-        table: TableData | None = self.language.data.tables.get(path[0]) if path else None
-        if table is None or path is None or len(path) != 2:  # noqa: PLR2004 - table.column
-            return None
-        return next((c.excel_format for c in table.columns if c.name == path[1]), None)
-
-
-def _past_end(used: Iterable[Expression], scope: Scope) -> bool:
-    return any(
-        path[0] in scope.rows and scope.rows[path[0]] is None for one in used for path, _, _ in one.paths
-    )
-
-
-def _s(style: str) -> str:
-    return f' s="{style}"' if style else ""
-
-
-def _name(element: Element, key: str) -> str:
-    """An attribute name as it is written, with its prefix."""
-    if not key.startswith("{"):
-        return key
-    uri, _, name = key[1:].partition("}")
-    prefix = next((p for p, u in element.nsmap.items() if u == uri and p), None)
-    return f"{prefix}:{name}" if prefix else name

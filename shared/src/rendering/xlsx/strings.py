@@ -1,19 +1,30 @@
 """Shared strings and styles of a workbook: read what tags stand in, add what cells need."""
 
+import re
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
 from rendering.opc import Package, child, descendants, local, namespace, serialize
 from rendering.tags import has_tags
-from rendering.values import cell_text
+from rendering.values import cell_text, clean
 
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml."
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 MAX_TEXT = 32_767  # characters a cell may hold
+MAX_SHARED = 200_000  # different texts kept in memory; past them, texts stand in their cells
+_CHUNK = 10_000
+_MARK = "broadsheet-strings"
+_SPECIAL = (
+    re.compile(  # what cannot be written as it is: markup, controls, spaces at an end, spelt characters
+        "[&<>\x00-\x1f\ud800-\udfff\ufffe\uffff]|_x|^\\s|\\s$"
+    )
+)
 _DATE, _DATETIME = 14, 22  # built-in formats that follow the reader's language
 _FIRST_OWN = 164
 _BUILT_IN = {
@@ -44,8 +55,9 @@ class Strings:
     root: Element = None
     items: list[Element] = field(default_factory=list)
     tagged: dict[int, str] = field(default_factory=dict)
-    added: dict[str, int] = field(default_factory=dict)
-    new: list[Element] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _prefix: str = ""
 
     def load(self) -> "Strings":
         """Read the part, if there is one."""
@@ -66,33 +78,58 @@ class Strings:
 
     def add(self, text: str) -> int:
         """The number of a text, added if it is new."""
-        known = self.added.get(text)
+        known = self._numbers.get(text)
+        if known is None and (plain := clean(text)) != text:
+            known = self._numbers[text] = self.add(plain)
         if known is None:
-            item = self._item()
-            inner = item.makeelement(namespace(item) + "t")
-            inner.text = cell_text(text)
-            if text != text.strip() or "\n" in text:
-                inner.set(_SPACE, "preserve")
-            item.append(inner)
-            known = self.added[text] = len(self.items) + len(self.new) - 1
+            prefix = self._tag()
+            kept = ' xml:space="preserve"' if text != text.strip() or "\n" in text else ""
+            inner = f"<{prefix}t{kept}>{escape(cell_text(text))}</{prefix}t>"
+            known = self._numbers[text] = self._append(f"<{prefix}si>{inner}</{prefix}si>")
         return known
+
+    def many(self, texts: Sequence[str]) -> list[int] | None:
+        """The numbers of texts; None when there are too many different ones to keep them all in memory."""
+        numbers, new = self._numbers, self.new
+        fresh = [text for text in dict.fromkeys(texts) if text not in numbers]
+        if fresh:
+            if len(new) + len(fresh) > MAX_SHARED:
+                return None
+            prefix, base, special = self._tag(), len(self.items), _SPECIAL.search
+            opening, closing = f"<{prefix}si><{prefix}t>", f"</{prefix}t></{prefix}si>"
+            for text in fresh:
+                if special(text):
+                    self.add(text)
+                else:
+                    numbers[text] = base + len(new)
+                    new.append(opening + text + closing)
+        return [numbers[text] for text in texts]
 
     def add_rich(self, source: Element, texts: list[str]) -> int:
         """Add a copy of an item whose runs have other texts."""
-        item = self._item()
-        item.extend(deepcopy(source)[:])
+        self._tag()
+        item = deepcopy(source)
+        item.tag = namespace(self.root) + "si"
+        item.tail = None
         for run, text in zip(runs_of(item), texts, strict=True):
             run.text = cell_text(text)
             run.set(_SPACE, "preserve")
+        return self._append(etree.tostring(item, encoding="unicode"))
+
+    def _append(self, item: str) -> int:
+        self.new.append(item)
         return len(self.items) + len(self.new) - 1
 
-    def _item(self) -> Element:
+    def _tag(self) -> str:
+        """What stands before the names of elements, in a part that is made if there is none."""
         if self.root is None:
             space = namespace(self.package.xml(self.book))
             self.root = etree.Element(space + "sst", nsmap=cast("dict[str, str]", {None: space[1:-1]}))
-        item = self.root.makeelement(namespace(self.root) + "si")
-        self.new.append(item)
-        return item
+        if not self.new:
+            space = namespace(self.root)[1:-1]
+            found = next((p for p, uri in self.root.nsmap.items() if uri == space), None)
+            self._prefix = f"{found}:" if found else ""
+        return self._prefix
 
     def save(self) -> None:
         """Write the part back if anything was added; what the tags said does not stay behind."""
@@ -101,8 +138,8 @@ class Strings:
         for index in self.tagged:
             for run in runs_of(self.items[index]):
                 run.text = ""
-        anchor = list(self.root).index(self.items[-1]) + 1 if self.items else 0
-        self.root[anchor:anchor] = self.new
+        mark = etree.ProcessingInstruction(_MARK, "here")
+        self.root.insert(list(self.root).index(self.items[-1]) + 1 if self.items else 0, mark)
         self.root.attrib.pop("count", None)
         if "uniqueCount" in self.root.attrib:
             self.root.set("uniqueCount", str(len(self.items) + len(self.new)))
@@ -111,7 +148,9 @@ class Strings:
             self.part = self.package.free_name((folder + "/" if folder else "") + "sharedStrings{}.xml")
             self.package.declare(self.part, _TYPE + "sharedStrings+xml")
             self.package.add_rel(self.book, _REL + "sharedStrings", self.part)
-        self.package.write(self.part, serialize(self.root))
+        before, _, after = serialize(self.root).partition(f"<?{_MARK} here?>".encode())
+        chunks = ("".join(self.new[at : at + _CHUNK]).encode() for at in range(0, len(self.new), _CHUNK))
+        self.package.write_pieces(self.part, (before, *chunks, after))
 
 
 @dataclass(slots=True)
@@ -123,6 +162,7 @@ class Styles:
     _root: Element = None
     _part: str = ""
     _made: dict[tuple[str, int | str], str] = field(default_factory=dict)
+    _settled: dict[str, bool] = field(default_factory=dict)
     _changed: bool = False
 
     def dated(self, style: str, *, with_time: bool) -> str:
@@ -133,6 +173,16 @@ class Styles:
         """A style that shows numbers by a format code, if the template left that open."""
         return self._with(style, _BUILT_IN.get(code.lower(), code))
 
+    def settled(self, style: str) -> bool:
+        """Whether the template chose a format for numbers, which then stands."""
+        known = self._settled.get(style)
+        if known is None:
+            xfs = self._xfs()
+            known = self._settled[style] = not 0 <= int(style or "0") < len(xfs) or (
+                xfs[int(style or "0")].get("numFmtId", "0") != "0"
+            )
+        return known
+
     def _with(self, style: str, wanted: int | str) -> str:
         known = self._made.get((style, wanted))
         if known is None:
@@ -140,23 +190,26 @@ class Styles:
         return known
 
     def _make(self, style: str, wanted: int | str) -> str:
-        if self._root is None:
-            found = self.package.related(self.book, "styles")
-            if not found:
-                return style
-            self._part, self._root = found[0], self.package.xml(found[0])
-        formats = child(self._root, "cellXfs")
-        xfs = [e for e in formats if local(e) == "xf"] if formats is not None else []
-        index = int(style or "0")
-        if formats is None or index >= len(xfs) or xfs[index].get("numFmtId", "0") != "0":
+        if self.settled(style):
             return style
-        new = deepcopy(xfs[index])
+        formats = child(self._root, "cellXfs")
+        xfs = self._xfs()
+        new = deepcopy(xfs[int(style or "0")])
         new.set("numFmtId", str(wanted if isinstance(wanted, int) else self._code(wanted)))
         new.set("applyNumberFormat", "1")
         formats.append(new)
         formats.set("count", str(len(xfs) + 1))
         self._changed = True
         return str(len(xfs))
+
+    def _xfs(self) -> list[Element]:
+        if self._root is None:
+            found = self.package.related(self.book, "styles")
+            if not found:
+                return []
+            self._part, self._root = found[0], self.package.xml(found[0])
+        formats = child(self._root, "cellXfs")
+        return [e for e in formats if local(e) == "xf"] if formats is not None else []
 
     def _code(self, code: str) -> int:
         holder = child(self._root, "numFmts")

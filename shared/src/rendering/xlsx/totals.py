@@ -9,16 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rendering.model import Scalar
+from rendering.xlsx.known import Known, values
 from rendering.xlsx.moves import split_range
 
 Number = int | float
-Known = Mapping[str, Mapping[str, Mapping[int, Scalar]]]
-"""Values that were written: sheet in lower case, column, row."""
 
 _CALL = re.compile(r"\s*([A-Za-z]+)\(\s*(?:(\d{1,3})\s*,\s*)?([^(),]+?)\s*\)\s*")
 _TABLE = re.compile(r"([^\W\d][\w.]*)?\[([^\[\]#@]+)\]")
 _SHEET = re.compile(r"(?:'((?:[^']|'')+)'|([^\W\d][\w.]*))!(.+)")
-MAX_CELLS = 100_000
+MAX_CELLS = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,9 @@ def _cells(
 
 
 def _column(known: Known, sheet: str, column: str, first: int, last: int) -> list[Scalar] | None:
-    values = known.get(sheet, {}).get(column, {})
-    if last - first >= MAX_CELLS or any(row not in values for row in range(first, last + 1)):
-        return None
-    return [values[row] for row in range(first, last + 1)]
+    return values(known, sheet, column, first, last) if last - first < MAX_CELLS else None
+
+
+def is_plain(formula: str) -> bool:
+    """Whether the result of a formula may be known here: a total, or a single reference."""
+    return _CALL.fullmatch(formula) is not None or not re.search(r"[-+*/^&=<>%()\"]", formula)

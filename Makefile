@@ -65,7 +65,7 @@ browser: setup ## install, besides, a Chromium for the tests of the console
 
 .PHONY: test
 test: setup browser ## run every test that fits into a coffee break, on real servers
-	pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not slow and not chaos' $(TEST_ARGS)
+	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not chaos' $(TEST_ARGS)
 	@# on its own: beside the other suites' servers two cores are too few for it to say anything about time
 	$(MAKE) --no-print-directory chaos
 

@@ -1,12 +1,12 @@
 """The scheduler's ports in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
 from contracts.events import TaskTriggered, TriggerSkipped
 from scheduler.domain.model import Cursor
-from scheduler.domain.reloads import Reload
-from scheduler.ports import ConfiguredTask
+from scheduler.domain.reloads import Awaited, Reload, ReloadStatus
+from scheduler.ports import ConfiguredTask, Note
 
 
 class FakeTasks:
@@ -51,9 +51,41 @@ class FakeReloadSource:
 class FakeReloadMarks:
     def __init__(self) -> None:
         self.marks: dict[str, datetime] = {}
+        self.reads: dict[str, datetime] = {}
 
     async def get(self, connection_id: str) -> datetime | None:
         return self.marks.get(connection_id)
 
     async def advance(self, connection_id: str, to: datetime) -> None:
         self.marks[connection_id] = max(to, self.marks.get(connection_id, to))
+
+    async def read(self, connection_id: str, at: datetime) -> None:
+        self.reads[connection_id] = max(at, self.reads.get(connection_id, at))
+
+    async def read_at(self, connection_ids: Collection[str]) -> Mapping[str, datetime]:
+        return {key: self.reads[key] for key in connection_ids if key in self.reads}
+
+
+class FakeSightings:
+    def __init__(self) -> None:
+        self.waits_for: dict[str, dict[Awaited, datetime]] = {}
+        self.notes: dict[tuple[str, datetime, str, str, ReloadStatus], Note] = {}
+
+    async def known(self, trigger_id: str) -> Mapping[Awaited, datetime]:
+        return self.waits_for.get(trigger_id, {})
+
+    async def keep(self, trigger_id: str, known: Mapping[Awaited, datetime]) -> None:
+        self.waits_for[trigger_id] = dict(known)
+
+    async def note(self, notes: Sequence[Note]) -> None:
+        for each in notes:
+            reload = each.reload
+            key = (each.trigger_id, each.opens_at, reload.connection_id, reload.app_id, reload.status)
+            self.notes.setdefault(key, each)
+
+    async def noted(self, trigger_id: str, after: datetime) -> Sequence[Reload]:
+        return [
+            each.reload
+            for each in self.notes.values()
+            if each.trigger_id == trigger_id and each.opens_at > after
+        ]

@@ -16,7 +16,6 @@ from contracts.configuration import (
     OutputFormat,
     Recipient,
     Report,
-    ScheduleTrigger,
     StorageKind,
     StorageSpace,
     TaskHead,
@@ -28,6 +27,7 @@ from contracts.configuration import (
 )
 from contracts.events import TriggerInfo, TriggerKind
 from contracts.plan import ExecutionPlan
+from contracts.triggers import ScheduleTrigger
 from generator.domain.admission import Fail
 from generator.domain.planning import Sources, plan
 from generator.domain.request import (

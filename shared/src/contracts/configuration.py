@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from contracts.base import Id, ObjectRef, Selection, Utc, Wire
+from contracts.triggers import Trigger
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$")]
@@ -322,61 +323,6 @@ class TaskRecipient(Wire):
         if self.scope is Scope.OWN and not self.scope_attribute:
             raise ValueError("scope 'own' needs scope_attribute: the attribute that names the value")
         return self
-
-
-class CatchUp(StrEnum):
-    """What happens to due times that were missed."""
-
-    LATEST = "latest"
-    ALL = "all"
-    NONE = "none"
-
-
-class CronRule(Wire):
-    """Five-field cron, read in the trigger's time zone."""
-
-    kind: Literal["cron"] = "cron"
-    expression: Annotated[str, Field(min_length=9, max_length=200)]
-
-
-class IntervalRule(Wire):
-    """Every so many seconds, counted from the trigger's start."""
-
-    kind: Literal["interval"] = "interval"
-    every_seconds: Annotated[int, Field(ge=1, le=366 * 24 * 3600)]
-
-
-class ScheduleTrigger(Wire):
-    """Runs a task at times."""
-
-    kind: Literal["schedule"] = "schedule"
-    id: Id
-    name: str = ""
-    enabled: bool = True
-    rule: Annotated[CronRule | IntervalRule, Field(discriminator="kind")]
-    timezone: str = "UTC"
-    start: Utc
-    end: Utc | None = None
-    catch_up: CatchUp = CatchUp.LATEST
-    priority: Annotated[int, Field(ge=1, le=100)] = 50
-
-
-class ReloadTrigger(Wire):
-    """Runs a task when a Qlik app has been reloaded successfully."""
-
-    kind: Literal["qlik-reload"] = "qlik-reload"
-    id: Id
-    name: str = ""
-    enabled: bool = True
-    connection_id: Id
-    app_id: Id
-    timezone: str = "UTC"
-    start: Utc | None = None
-    end: Utc | None = None
-    priority: Annotated[int, Field(ge=1, le=100)] = 50
-
-
-Trigger = Annotated[ScheduleTrigger | ReloadTrigger, Field(discriminator="kind")]
 
 
 class UnknownPolicy(StrEnum):

@@ -22,12 +22,13 @@ class TriggerKind(StrEnum):
 
 
 class ReloadInfo(Wire):
-    """The Qlik reload that started an execution."""
+    """A Qlik reload that started an execution, or was one of those that did."""
 
     connection_id: Id
     app_id: Id
     reload_id: Id
     finished_at: Utc
+    succeeded: bool = True
 
 
 class TriggerInfo(Wire):
@@ -41,6 +42,12 @@ class TriggerInfo(Wire):
     requested_by: str | None = None
     missed: Annotated[int, Field(ge=0, description="earlier occurrences this run stands for")] = 0
     reload: ReloadInfo | None = None
+    reloads: tuple[ReloadInfo, ...] = Field(
+        default=(), description="the reloads of a trigger that waits for several apps"
+    )
+    warnings: tuple[Reason, ...] = Field(
+        default=(), description="what is wrong with the occurrence, e.g. apps that were not reloaded in time"
+    )
 
 
 class TaskTriggered(Event):

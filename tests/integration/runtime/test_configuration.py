@@ -6,16 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.base import Wire
-from contracts.configuration import (
-    Connection,
-    ConnectionKind,
-    CronRule,
-    Group,
-    Recipient,
-    ScheduleTrigger,
-    TaskHead,
-    TaskVersion,
-)
+from contracts.configuration import Connection, ConnectionKind, Group, Recipient, TaskHead, TaskVersion
+from contracts.triggers import CronRule, ScheduleTrigger
 from runtime.configuration import (
     CONNECTIONS,
     GROUPS,

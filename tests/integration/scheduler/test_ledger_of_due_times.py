@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from contracts.configuration import CatchUp, IntervalRule, ScheduleTrigger, TaskVersion
+from contracts.configuration import TaskVersion
 from contracts.envelope import Message, decode
 from contracts.events import TaskTriggered, TriggerSkipped
+from contracts.triggers import CatchUp, IntervalRule, ScheduleTrigger
 from runtime.outbox import OutboxRelay
 from runtime.store import Store, open_store
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
+from scheduler.adapters.sightings import MongoSightings
 from scheduler.domain.model import Cursor
 from scheduler.ports import ConfiguredTask
 from scheduler.use_cases import tick
@@ -75,6 +78,7 @@ async def test_two_schedulers_over_a_thousand_due_times_ask_for_a_thousand_execu
 ) -> None:
     configured = tasks(20, 60, START + timedelta(minutes=49), CatchUp.ALL)
     ledgers = [MongoOccurrences(store), MongoOccurrences(store)]
+    ports: Any = {"sightings": MongoSightings(store), "marks": MongoReloadMarks(store)}
     bus = Collected()
     relays = [OutboxRelay(ledger.collection, bus) for ledger in ledgers]
     await relays[0].ensure_indexes()
@@ -82,7 +86,7 @@ async def test_two_schedulers_over_a_thousand_due_times_ask_for_a_thousand_execu
     async def schedule(ledger: MongoOccurrences, relay: OutboxRelay, offset_s: int) -> None:
         for minute in range(0, 60, 3):
             at = START + timedelta(minutes=minute, seconds=offset_s)
-            await tick(at, tasks=configured, occurrences=ledger)
+            await tick(at, tasks=configured, occurrences=ledger, **ports)
             await relay.run_once()
 
     await asyncio.gather(
@@ -104,10 +108,11 @@ async def test_a_scheduler_that_was_down_over_fifty_due_times_catches_up_once_an
 ) -> None:
     configured = tasks(1, 60, START + timedelta(minutes=49), CatchUp.LATEST)
     ledger, bus = MongoOccurrences(store), Collected()
+    ports: Any = {"sightings": MongoSightings(store), "marks": MongoReloadMarks(store)}
     relay = OutboxRelay(ledger.collection, bus)
 
     for hours in (2, 3):
-        await tick(START + timedelta(hours=hours), tasks=configured, occurrences=ledger)
+        await tick(START + timedelta(hours=hours), tasks=configured, occurrences=ledger, **ports)
         await relay.run_once()
 
     runs = [event for event in bus.events() if isinstance(event, TaskTriggered)]

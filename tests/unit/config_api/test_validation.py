@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from config_api.adapters.site_check import check_site
 from config_api.domain.drafts import ConnectionDraft, ReportDraft, StorageSpaceDraft, TaskDraft
@@ -17,6 +18,7 @@ from config_api.domain.validation import (
     unknown_fields,
 )
 from contracts.configuration import ConnectionKind, OutputFormat, TemplateKind
+from contracts.triggers import ReloadOn, ReloadTrigger
 from rendering.engine import RENDERERS
 from support.config_api_kit import CONNECTION, REPORT, STORAGE, TASK
 
@@ -203,6 +205,62 @@ def test_references_name_their_place() -> None:
     assert ("group:airlines", "recipients.0.group_id") in places
     assert ("connection:qlik", "triggers.1.connection_id") in places
     assert ("storage-space:archive", "reports.0.storage.0.storage_id") in places
+
+
+A, B = {"connection_id": "qlik", "app_id": "a"}, {"connection_id": "north", "app_id": "b", "name": "B"}
+
+
+def _on_reload(kind: str, **changes: Any) -> TaskDraft:
+    return _task(triggers=[{"kind": kind, "id": "t", "apps": [A, B], **changes}])
+
+
+def test_triggers_on_several_apps_that_are_in_order() -> None:
+    assert _fields(_on_reload("qlik-reload-any", on="failed")) == set()
+    for window in (
+        {"since": "04:00"},
+        {"since": "04:00", "late_at": "06:30", "late": "start", "days": ["mon", "fri"]},
+        {"since": "22:00", "late_at": "02:00", "late_next_day": True},
+        {"since": "04:00", "late_at": "04:00", "late_next_day": True},
+    ):
+        assert _fields(_on_reload("qlik-reload-all", **window)) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"apps": []}, "triggers.0.apps"),
+        ({"apps": [A, B, A]}, "triggers.0.apps"),
+        ({"timezone": "Mars/Base"}, "triggers.0.timezone"),
+        ({"days": []}, "triggers.0.days"),
+        ({"days": ["mon", "mon"]}, "triggers.0.days"),
+        ({"late": "start"}, "triggers.0.late_at"),
+        ({"late_next_day": True}, "triggers.0.late_at"),
+        ({"late_at": "03:59"}, "triggers.0.late_at"),
+        ({"late_at": "04:00"}, "triggers.0.late_at"),
+        ({"late_at": "04:01", "late_next_day": True}, "triggers.0.late_at"),
+    ],
+)
+def test_windows_that_make_no_sense(changes: dict[str, Any], field: str) -> None:
+    assert _fields(_on_reload("qlik-reload-all", **{"since": "04:00", **changes})) == {field}
+
+
+@pytest.mark.parametrize("since", ["4:00", "24:00", "04:60", "04:00:00", ""])
+def test_a_time_of_day_has_hours_and_minutes(since: str) -> None:
+    with pytest.raises(ValidationError, match="since"):
+        _on_reload("qlik-reload-all", since=since)
+
+
+def test_every_app_of_a_trigger_refers_to_its_connection() -> None:
+    places = {(each.key, each.field) for each in references(_on_reload("qlik-reload-all", since="04:00"))}
+    assert ("connection:qlik", "triggers.0.apps.0.connection_id") in places
+    assert ("connection:north", "triggers.0.apps.1.connection_id") in places
+
+
+def test_a_reload_trigger_as_it_was_stored_before_is_still_read() -> None:
+    stored = {"kind": "qlik-reload", "id": "r", "connection_id": "qlik", "app_id": "flights"}
+    (found,) = _task(triggers=[stored]).triggers
+    assert isinstance(found, ReloadTrigger)
+    assert found.on is ReloadOn.SUCCEEDED
 
 
 def test_unknown_fields_are_found_at_any_depth_and_free_keys_are_free() -> None:

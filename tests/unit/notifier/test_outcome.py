@@ -4,7 +4,7 @@ import inspect
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from contracts.base import Reason
 from contracts.events import Disposition, Outcome
 from notifier.domain.model import Item, Planned, Status
 from notifier.domain.outcome import MAX_REASONS, Complete, Wait, decide
-from support.notifier_kit import DEADLINE, NOW, delivery, execution, planned, unit
+from support.notifier_kit import DEADLINE, NOW, TRIGGER, delivery, execution, planned, unit
 
 ROOT = Path(__file__).parents[3]
 GRACE = timedelta(seconds=10)
@@ -104,6 +104,29 @@ def test_warning_of_a_renderer_is_a_warning() -> None:
     result = decide(execution(planned(1, 1)), [made, delivery(OK)], NOW, grace=GRACE)
     assert isinstance(result, Complete)
     assert (result.outcome, result.reasons[0].code) == (Outcome.WARNING, "table-truncated")
+
+
+@pytest.mark.parametrize(
+    ("planning", "status", "outcome"),
+    [
+        ({}, Status.SUCCEEDED, Outcome.WARNING),
+        ({}, Status.FAILED, Outcome.ERROR),
+        ({"disposition": Disposition.SKIPPED, "reason": PROBLEM}, None, Outcome.SKIPPED),
+    ],
+)
+def test_what_the_trigger_warns_of_is_a_warning_where_nothing_is_worse(
+    planning: dict[str, Any], status: Status | None, outcome: Outcome
+) -> None:
+    late = Reason(code="app-missing", message="Costs was not reloaded.")
+    trigger = TRIGGER.model_copy(update={"warnings": (late,)})
+    plan = planned(1, 1, trigger=trigger, **planning)
+    items = [unit(Status.GENERATED), delivery(status)] if status else []
+
+    found = decide(execution(plan), items, NOW, grace=GRACE)
+
+    assert isinstance(found, Complete)
+    assert outcome is found.outcome
+    assert (outcome is Outcome.WARNING) == (late in found.reasons)
 
 
 def test_counts() -> None:

@@ -4,12 +4,12 @@ import pytest
 
 from contracts.base import Reason
 from contracts.configuration import OutputFormat
-from contracts.events import Channel, Disposition
+from contracts.events import Channel, Disposition, ReloadInfo
 from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReport, PlannedUnit
-from notifier.domain.model import Execution, Item, Status
+from notifier.domain.model import Execution, Item, Status, Triggered
 from notifier.domain.outcome import Complete, decide
 from notifier.domain.tasklog import task_log
-from support.notifier_kit import DEADLINE, NOW, delivery, execution, plan, planned, unit
+from support.notifier_kit import DEADLINE, NOW, TRIGGER, delivery, execution, plan, planned, unit
 
 DONE = NOW + timedelta(seconds=30)
 
@@ -52,6 +52,25 @@ def test_log_of_a_whole_run_in_the_tasks_time_zone_and_utc() -> None:
         "Files      2 planned: 1 generated, 0 skipped, 1 failed\n"
         "Deliveries 1 planned: 1 succeeded, 0 skipped, 0 failed, 0 unknown\n"
     )
+
+
+def test_what_the_trigger_warns_of_stands_below_it() -> None:
+    late = TRIGGER.model_copy(update={"warnings": (Reason(code="app-missing", message="Costs is missing."),)})
+    run = execution(planned(0, 0, trigger=late), triggered=Triggered(at=NOW, trigger=late))
+
+    lines = text_of(run, [], None).splitlines()
+
+    (at,) = [number for number, line in enumerate(lines) if "TRIGGERED" in line]
+    assert lines[at + 1].endswith("WARNING    Costs is missing. [app-missing]")
+
+
+def test_a_run_after_a_failed_reload_says_so() -> None:
+    reload = ReloadInfo(connection_id="q", app_id="flights", reload_id="r", finished_at=NOW, succeeded=False)
+    failed = TRIGGER.model_copy(update={"reload": reload})
+
+    log = text_of(execution(planned(0, 0), triggered=Triggered(at=NOW, trigger=failed)), [], None)
+
+    assert ", the reload of flights failed\n" in log
 
 
 def test_what_is_missing_at_the_deadline_is_named() -> None:

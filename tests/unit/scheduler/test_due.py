@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.configuration import CatchUp, CronRule, IntervalRule, ScheduleTrigger
+from contracts.triggers import CatchUp, CronRule, IntervalRule, ScheduleTrigger
 from scheduler.domain.due import current_cursor, due, first_cursor
 from scheduler.domain.model import Cursor, Patience, Request, Skip
 from scheduler.domain.rules import InvalidRuleError, fingerprint, occurrences
@@ -96,9 +96,11 @@ def test_every_due_time_of_a_disabled_task_is_recorded_as_skipped() -> None:
 
 def test_a_disabled_trigger_makes_up_for_nothing_when_it_is_enabled() -> None:
     off = schedule(enabled=False)
-    later = due(off, cursor(off, START), START + timedelta(hours=5), task_enabled=True)
+    switched_off = current_cursor(off, cursor(schedule(), START), START + timedelta(hours=1))
+    later = due(off, switched_off, START + timedelta(hours=5), task_enabled=True)
+    switched_on = current_cursor(schedule(), later.cursor, START + timedelta(hours=5))
 
-    decided = due(schedule(), later.cursor, START + timedelta(hours=5, seconds=30), task_enabled=True)
+    decided = due(schedule(), switched_on, START + timedelta(hours=5, seconds=30), task_enabled=True)
 
     assert () == later.decisions
     assert () == decided.decisions

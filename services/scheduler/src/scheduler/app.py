@@ -7,7 +7,8 @@ from runtime.outbox import OutboxRelay
 from runtime.service import Service, Start
 from runtime.store import Store, open_store
 from scheduler.adapters.configuration import StoredTasks
-from scheduler.adapters.mongo import MongoOccurrences
+from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
+from scheduler.adapters.sightings import MongoSightings
 from scheduler.domain.model import Patience
 from scheduler.settings import SchedulerSettings
 from scheduler.use_cases import tick
@@ -27,10 +28,21 @@ def scheduler(settings: SchedulerSettings) -> Start:
         relay = await publishing(service, store, bus, settings.relay_s)
         tasks = StoredTasks(ConfigurationReader(store))
         clock = SystemClock()
-        patience = Patience(grace_s=settings.missed_after_s)
+        patience = Patience(grace_s=settings.missed_after_s, late_s=settings.late_patience_s)
+        sightings, marks = MongoSightings(store), MongoReloadMarks(store)
+        await sightings.ensure_indexes()
+        awake_since = clock.now()
 
         async def one_tick() -> None:
-            if await tick(clock.now(), tasks=tasks, occurrences=occurrences, patience=patience):
+            if await tick(
+                clock.now(),
+                tasks=tasks,
+                occurrences=occurrences,
+                sightings=sightings,
+                marks=marks,
+                patience=patience,
+                awake_since=awake_since,
+            ):
                 relay.nudge()
 
         service.every(settings.tick_s, one_tick, name="tick")

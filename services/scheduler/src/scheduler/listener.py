@@ -17,6 +17,7 @@ from runtime.store import open_store
 from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
 from scheduler.adapters.qlik import QlikReloads
+from scheduler.adapters.sightings import MongoSightings
 from scheduler.app import publishing
 from scheduler.callbacks import Callbacks
 from scheduler.settings import ListenerSettings
@@ -42,6 +43,8 @@ def listener(settings: ListenerSettings) -> Start:
         relay = await publishing(service, store, bus, settings.relay_s)
         reader = ConfigurationReader(store)
         tasks, occurrences, marks = StoredTasks(reader), MongoOccurrences(store), MongoReloadMarks(store)
+        sightings = MongoSightings(store)
+        await sightings.ensure_indexes()
 
         @contextlib.asynccontextmanager
         async def open_site(connection_id: str) -> AsyncIterator[tuple[Poll, Subscribe | None]]:
@@ -58,6 +61,7 @@ def listener(settings: ListenerSettings) -> Start:
                     marks=marks,
                     tasks=tasks,
                     occurrences=occurrences,
+                    sightings=sightings,
                 ):
                     relay.nudge()
 

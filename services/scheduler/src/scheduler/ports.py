@@ -1,6 +1,6 @@
 """What the use cases of the scheduler need of the world."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,7 +8,7 @@ from typing import Protocol
 from contracts.configuration import TaskVersion
 from contracts.events import TaskTriggered, TriggerSkipped
 from scheduler.domain.model import Cursor
-from scheduler.domain.reloads import Reload
+from scheduler.domain.reloads import Awaited, Reload
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,44 @@ class ReloadMarks(Protocol):
 
     async def advance(self, connection_id: str, to: datetime) -> None:
         """Move the mark forward, never back. Raises Transient."""
+        ...
+
+    async def read(self, connection_id: str, at: datetime) -> None:
+        """Note that the site was asked at `at` and what it answered is recorded. Raises Transient."""
+        ...
+
+    async def read_at(self, connection_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Return when sites were last read; those that never were are left out. Raises Transient."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A reload that bears on one window of a trigger."""
+
+    trigger_id: str
+    opens_at: datetime
+    reload: Reload
+
+
+class Sightings(Protocol):
+    """What reload triggers wait for and since when, and what was seen of their windows."""
+
+    async def known(self, trigger_id: str) -> Mapping[Awaited, datetime]:
+        """Return since when a trigger waits for what; empty when it was never looked at. Raises Transient."""
+        ...
+
+    async def keep(self, trigger_id: str, known: Mapping[Awaited, datetime]) -> None:
+        """Replace what `known` returns. Raises Transient."""
+        ...
+
+    async def note(self, notes: Sequence[Note]) -> None:
+        """Keep reloads for the windows' decisions; of each app and status the first that is noted.
+
+        Noting again changes nothing. Raises Transient.
+        """
+        ...
+
+    async def noted(self, trigger_id: str, after: datetime) -> Sequence[Reload]:
+        """Return the reloads of all windows that opened after `after`, in any order. Raises Transient."""
         ...

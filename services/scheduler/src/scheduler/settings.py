@@ -15,6 +15,8 @@ class SchedulerSettings(RuntimeSettings):
     relay_s: Annotated[float, Field(gt=0, le=60)] = 0.2
     # Covers a tick and the restart of a pod; later than this counts as missed (catch-up policy).
     missed_after_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    # The late decision of a window waits this long for a site that was not read since; covers several polls.
+    late_patience_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
 
 
 class ListenerSettings(RuntimeSettings):

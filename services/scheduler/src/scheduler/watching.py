@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 from prometheus_client import Counter, Gauge
 
-from contracts.configuration import ReloadTrigger
+from contracts.triggers import ScheduleTrigger
 from runtime.errors import Permanent, Transient
 from scheduler.ports import Tasks
 
@@ -25,10 +25,11 @@ Open = Callable[[str], contextlib.AbstractAsyncContextManager[tuple[Poll, Subscr
 async def connections_waited_for(tasks: Tasks) -> set[str]:
     """Return the ids of the connections that enabled reload triggers wait for. Raises Transient."""
     return {
-        trigger.connection_id
+        app.connection_id
         async for task in tasks.all()
         for trigger in task.version.triggers
-        if isinstance(trigger, ReloadTrigger) and trigger.enabled
+        if not isinstance(trigger, ScheduleTrigger) and trigger.enabled
+        for app in trigger.watched
     }
 
 

@@ -19,8 +19,8 @@ from contracts.configuration import (
     TaskRecipient,
     TaskReport,
     TestMode,
-    Trigger,
 )
+from contracts.triggers import Trigger
 
 Slug = Annotated[
     str,

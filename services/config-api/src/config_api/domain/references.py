@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from config_api.domain.drafts import Draft, GroupDraft, ReportDraft, TaskDraft
 from config_api.domain.errors import Problem
 from config_api.domain.kinds import KINDS
-from contracts.configuration import ReloadTrigger
+from contracts.triggers import ReloadTrigger, ScheduleTrigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ def _of_task(draft: TaskDraft) -> Iterator[Reference]:
     for index, trigger in enumerate(draft.triggers):
         if isinstance(trigger, ReloadTrigger):
             yield Reference("connection", trigger.connection_id, f"triggers.{index}.connection_id")
+        elif not isinstance(trigger, ScheduleTrigger):
+            for place, app in enumerate(trigger.apps):
+                yield Reference(
+                    "connection", app.connection_id, f"triggers.{index}.apps.{place}.connection_id"
+                )
 
 
 def unknown(reference: Reference) -> Problem:

@@ -22,15 +22,15 @@ from config_api.domain.drafts import (
     TaskDraft,
 )
 from config_api.domain.errors import Problem
-from contracts.configuration import (
-    ChartItem,
+from contracts.configuration import ChartItem, OutputFormat, StorageKind, TableItem, TemplateKind
+from contracts.triggers import (
+    AllReloadsTrigger,
+    AnyReloadTrigger,
     CronRule,
-    OutputFormat,
+    LatePolicy,
     ScheduleTrigger,
-    StorageKind,
-    TableItem,
-    TemplateKind,
     Trigger,
+    WatchedApp,
 )
 
 # What the renderers make of each kind of template (shared/src/rendering).
@@ -274,6 +274,36 @@ def _trigger(field: str, trigger: Trigger) -> Iterator[Problem]:
     yield from _period(f"{field}.end", trigger.start, trigger.end)
     if isinstance(trigger, ScheduleTrigger) and isinstance(trigger.rule, CronRule):
         yield from cron_problems(f"{field}.rule.expression", trigger.rule.expression)
+    if isinstance(trigger, AnyReloadTrigger | AllReloadsTrigger):
+        yield from _apps(f"{field}.apps", trigger.apps)
+    if isinstance(trigger, AllReloadsTrigger):
+        yield from _window(field, trigger)
+
+
+def _apps(field: str, apps: Sequence[WatchedApp]) -> Iterator[Problem]:
+    if not apps:
+        yield Problem(field, "is empty", "name at least one app to wait for")
+    for (connection_id, app_id), count in Counter((app.connection_id, app.app_id) for app in apps).items():
+        if count > 1:
+            message = f"the app {app_id!r} on {connection_id!r} is there {count} times"
+            yield Problem(field, message, "name each once")
+
+
+def _window(field: str, trigger: AllReloadsTrigger) -> Iterator[Problem]:
+    if not trigger.days:
+        yield Problem(f"{field}.days", "is empty", "name at least one day, or leave it out for every day")
+    yield from _unique(f"{field}.days", [day.value for day in trigger.days])
+    if trigger.late_at is None:
+        if trigger.late is LatePolicy.START or trigger.late_next_day:
+            remedy = "say when the run starts although apps are missing"
+            yield Problem(f"{field}.late_at", "is missing", remedy)
+    elif trigger.late_next_day and trigger.late_at > trigger.since:
+        message = f"{trigger.late_at} on the next day is after the next window has opened at {trigger.since}"
+        yield Problem(f"{field}.late_at", message, "choose an earlier time; a window lasts at most a day")
+    elif not trigger.late_next_day and trigger.late_at <= trigger.since:
+        message = f"{trigger.late_at} is not after the window has opened at {trigger.since}"
+        remedy = "choose a later time, or set late_next_day if it is meant to be on the next day"
+        yield Problem(f"{field}.late_at", message, remedy)
 
 
 def _format(field: str, wanted: OutputFormat, kind: TemplateKind | None) -> Iterator[Problem]:

@@ -41,6 +41,8 @@ def decide(
     planned = execution.planned
     if planned is not None and (planned.disposition is not Disposition.PLANNED or not any(missing)):
         outcome, reasons = _settled(planned, items, units, deliveries)
+        if outcome in {Outcome.SUCCESS, Outcome.WARNING} and planned.trigger.warnings:
+            outcome, reasons = Outcome.WARNING, [*planned.trigger.warnings, *reasons]
         return Complete(outcome, _bounded(reasons), units, deliveries)
     if now < execution.deadline_at + grace:
         return Wait()

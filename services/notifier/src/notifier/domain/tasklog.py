@@ -69,6 +69,8 @@ def _line(at: datetime, zone: ZoneInfo, text: str) -> str:
 def _events(execution: Execution, items: Sequence[Item]) -> Iterator[tuple[datetime, str]]:
     if execution.triggered:
         yield execution.triggered.at, f"TRIGGERED  by {_trigger(execution.triggered.trigger)}"
+        for warning in execution.triggered.trigger.warnings:
+            yield execution.triggered.at, f"WARNING    {_reason(warning)}"
     planned = execution.planned
     if planned:
         yield planned.at, _planned(planned, execution.deadline_at)
@@ -83,7 +85,10 @@ def _events(execution: Execution, items: Sequence[Item]) -> Iterator[tuple[datet
 def _trigger(trigger: TriggerInfo) -> str:
     who = f", requested by {trigger.requested_by}" if trigger.requested_by else ""
     missed = f", standing for {trigger.missed} missed before" if trigger.missed else ""
-    return f"{trigger.kind.value} {trigger.trigger_id}, due {trigger.due_at:%Y-%m-%dT%H:%M:%SZ}{who}{missed}"
+    reload = trigger.reload
+    failed = f", the reload of {reload.app_id} failed" if reload and not reload.succeeded else ""
+    due = f"due {trigger.due_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{trigger.kind.value} {trigger.trigger_id}, {due}{who}{missed}{failed}"
 
 
 def _planned(planned: Planned, deadline_at: datetime) -> str:

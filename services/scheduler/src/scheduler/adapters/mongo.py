@@ -4,7 +4,7 @@ Collections: `scheduler_occurrences` (_id is the execution id), `scheduler_curso
 `scheduler_reload_marks` (_id is the connection id).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,12 +71,23 @@ class MongoReloadMarks:
         """Return the mark; None when the site was never read. Raises Transient."""
         with store_errors():
             found = await self._marks.find_one({"_id": connection_id})
-        return found["mark"] if found else None
+        return found.get("mark") if found else None
 
     async def advance(self, connection_id: str, to: datetime) -> None:
         """Move the mark forward, never back. Raises Transient."""
         with store_errors():
             await self._marks.update_one({"_id": connection_id}, {"$max": {"mark": to}}, upsert=True)
+
+    async def read(self, connection_id: str, at: datetime) -> None:
+        """Note that the site was asked at `at` and what it answered is recorded. Raises Transient."""
+        with store_errors():
+            await self._marks.update_one({"_id": connection_id}, {"$max": {"read_at": at}}, upsert=True)
+
+    async def read_at(self, connection_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Return when sites were last read; those that never were are left out. Raises Transient."""
+        query = {"_id": {"$in": list(connection_ids)}, "read_at": {"$exists": True}}
+        with store_errors():
+            return {found["_id"]: found["read_at"] async for found in self._marks.find(query)}
 
 
 def _cursor(cursor: Cursor) -> dict[str, Any]:

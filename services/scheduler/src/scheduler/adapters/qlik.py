@@ -5,7 +5,7 @@ from datetime import datetime
 
 from qlik import QlikClient, QlikError
 from runtime.errors import Transient
-from scheduler.domain.reloads import Reload
+from scheduler.domain.reloads import Reload, ReloadStatus
 
 
 class QlikReloads:
@@ -31,7 +31,7 @@ class QlikReloads:
                 connection_id=self._connection_id,
                 app_id=each.app_id,
                 reload_id=each.reload_id,
-                succeeded=each.status == "succeeded",
+                status=ReloadStatus(each.status),
                 finished_at=each.finished_at,
             )
             for each in seen

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from contracts.base import Reason
-from contracts.configuration import CatchUp, ScheduleTrigger
+from contracts.triggers import CatchUp, ScheduleTrigger
 from scheduler.domain.model import DEFAULT_PATIENCE, Cursor, Decision, Due, Patience, Request, Skip
 from scheduler.domain.rules import fingerprint, occurrences
 
@@ -41,11 +41,11 @@ def due(
 ) -> Due:
     """Return what to do about every occurrence after the cursor, up to now.
 
-    A disabled trigger has no occurrences; the cursor moves on, so that enabling it makes up for nothing. The
+    A disabled trigger has no occurrences, and enabling it changes its rule, which makes up for nothing. The
     occurrences of an enabled trigger of a disabled task are recorded as skipped. Raises InvalidRuleError.
     """
     if not trigger.enabled:
-        return Due((), Cursor(now, cursor.rule))
+        return Due((), cursor)
     moments: list[datetime] = []
     for moment in islice(occurrences(trigger, cursor.at), patience.max_steps):
         if moment > now:

@@ -12,6 +12,7 @@ class Request:
 
     due_at: datetime
     missed: int = 0
+    warnings: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Patience:
     """Missed occurrences with a record of their own; older ones share one record that counts them."""
     max_steps: int = 200_000
     """Occurrences looked at in one go; what is left comes with the next tick."""
+    late_s: float = 60.0
+    """How long the late decision of a window waits for sites that were not read since; a poll fits in."""
 
 
 DEFAULT_PATIENCE = Patience()

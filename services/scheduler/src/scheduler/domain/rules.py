@@ -12,7 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from contracts.configuration import CronRule, IntervalRule, ScheduleTrigger
+from contracts.triggers import CronRule, IntervalRule, ScheduleTrigger
+
+OFF = "off"
+"""The rule of a trigger that is disabled."""
 
 
 class InvalidRuleError(Exception):
@@ -20,7 +23,12 @@ class InvalidRuleError(Exception):
 
 
 def fingerprint(trigger: ScheduleTrigger) -> str:
-    """Return what identifies the rule: a change of it starts a new series of occurrences."""
+    """Return what identifies the rule: a change of it starts a new series of occurrences.
+
+    Switching the trigger off and on again is such a change.
+    """
+    if not trigger.enabled:
+        return OFF
     text = f"{trigger.rule.model_dump_json()}|{trigger.timezone}|{trigger.start.isoformat()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -31,7 +39,7 @@ def occurrences(trigger: ScheduleTrigger, after: datetime) -> Iterator[datetime]
     Raises InvalidRuleError when the rule or its time zone cannot be understood.
     """
     series = (
-        _cron(trigger.rule, _zone(trigger.timezone), max(after, trigger.start - timedelta(seconds=1)))
+        _cron(trigger.rule, zone(trigger.timezone), max(after, trigger.start - timedelta(seconds=1)))
         if isinstance(trigger.rule, CronRule)
         else _interval(trigger.rule, trigger.start, after)
     )
@@ -41,9 +49,9 @@ def occurrences(trigger: ScheduleTrigger, after: datetime) -> Iterator[datetime]
         yield moment
 
 
-def _cron(rule: CronRule, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _cron(rule: CronRule, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
     try:
-        simulation = CronSim(rule.expression, after.astimezone(zone))
+        simulation = CronSim(rule.expression, after.astimezone(where))
     except CronSimError as error:
         raise InvalidRuleError(
             f"cron rule {rule.expression!r}: {error}; five fields are needed: "
@@ -62,8 +70,9 @@ def _interval(rule: IntervalRule, start: datetime, after: datetime) -> Iterator[
         moment += step
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone by its name. Raises InvalidRuleError when there is none."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidRuleError(f"time zone {name!r} is not known; use a name such as Europe/Paris") from error

@@ -77,6 +77,10 @@ unit: setup system ## run the tests that need no server
 chaos: setup system ## kill and restart everything in turn, and check what holds
 	pytest -q -m chaos tests/chaos
 
+.PHONY: slow
+slow: setup browser ## run what takes too long for make test: the same claims on more cases
+	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(TEST_ARGS)
+
 .PHONY: bench
 bench: setup system ## measure; prints ratios of one run
 	PYTHONPATH=tests python -m bench.rendering

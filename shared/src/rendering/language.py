@@ -352,7 +352,7 @@ def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.
         env.remove_filter(name)
     env.add_filter("number", lambda value, decimals=0: _number(value, decimals, options))
     env.add_filter("percent", lambda value, decimals=0: _percent(value, decimals, options))
-    env.add_filter("date", lambda value, pattern=options.date_format: _date(value, pattern))
+    env.add_filter("date", lambda value, pattern=options.date_format: _date(value, pattern, options.language))
     env.add_filter("text", lambda value: display(raw(value), options))
     env.add_filter("replace", _replace)
     env.add_filter("join", lambda items, between="": _join(items, between, options))
@@ -372,7 +372,7 @@ def _percent(value: Any, decimals: int, options: RenderOptions) -> str:
     return f"{text}%" if text else ""
 
 
-def _date(value: Any, pattern: str) -> str:
+def _date(value: Any, pattern: str, language: str) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
@@ -384,7 +384,7 @@ def _date(value: Any, pattern: str) -> str:
             ) from None
     if not isinstance(value, date):
         raise TemplateError("filter date", f"{str(value)[:40]!r} is not a date", "Use it on dates only")
-    return strftime(value, pattern)
+    return strftime(value, pattern, language)
 
 
 def _bounded(text: str) -> str:

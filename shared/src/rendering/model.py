@@ -34,6 +34,7 @@ class TemplateKind(StrEnum):
     """What a template file is."""
 
     XLSX = "xlsx"
+    XLSM = "xlsm"  # a workbook with macros, which are kept as they are
     DOCX = "docx"
     PPTX = "pptx"
     HTML = "html"
@@ -44,6 +45,7 @@ class OutputFormat(StrEnum):
     """What a report can come out as."""
 
     XLSX = "xlsx"
+    XLSM = "xlsm"
     DOCX = "docx"
     PPTX = "pptx"
     HTML = "html"
@@ -175,6 +177,11 @@ class Limits:
 
 
 PageSize = Literal["A4", "A3", "A5", "Letter", "Legal"]
+PdfArchive = Literal["", "1b", "2b", "3b"]
+"""A level of PDF/A (ISO 19005), or none."""
+
+MAX_QUALITY = 100
+MIN_DPI, MAX_DPI = 36, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +198,12 @@ class RenderOptions:
     csv_separator: str = ","
     csv_guard: bool = True  # an apostrophe before texts a spreadsheet would run (rendering.md, 9)
     csv_bom: bool = False
-    language: str = "en"
+    language: str = "en"  # also that of the names of months and days
+    pdf_archive: PdfArchive = ""
+    image_quality: int = 0  # of JPEG pictures in a PDF, 1 to 100; 0 leaves pictures as they are
+    image_dpi: int = (
+        0  # most dots per inch of pictures in a PDF, and those of a page as PNG; 0: as they are, 110
+    )
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -202,6 +214,14 @@ class RenderOptions:
             raise ValueError("csv_separator must be one character")
         if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", self.language):
             raise ValueError("language must be a language tag such as 'en' or 'de-CH'")
+        if not 0 <= self.image_quality <= MAX_QUALITY:
+            raise ValueError(
+                f"image_quality must be between 1 and {MAX_QUALITY}, or 0 for pictures as they are"
+            )
+        if self.image_dpi and not MIN_DPI <= self.image_dpi <= MAX_DPI:
+            raise ValueError(
+                f"image_dpi must be between {MIN_DPI} and {MAX_DPI}, or 0 for pictures as they are"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +249,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class TemplateReport:
-    """What a template asks for. ``tables`` maps a table to the columns used; ``images`` has charts too."""
+    """What a template asks for. ``tables`` maps a table to the columns used; ``images`` has charts too.
+
+    ``places`` says where each name stands first: a value or table by its name, a column as ``table.column``, a
+    picture as ``images.name``.
+    """
 
     values: frozenset[str] = frozenset()
     tables: Mapping[str, frozenset[str]] = field(default_factory=dict)
     images: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 class TemplateError(Exception):
@@ -258,6 +283,7 @@ class TemplateError(Exception):
 
 CONTENT_TYPES: Mapping[OutputFormat, str] = {
     OutputFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    OutputFormat.XLSM: "application/vnd.ms-excel.sheet.macroEnabled.12",
     OutputFormat.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     OutputFormat.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     OutputFormat.HTML: "text/html; charset=utf-8",

@@ -1,8 +1,10 @@
 """Write values for people: numbers and dates in the separators of the report."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from math import isfinite
 
 from rendering.model import Cell, Formatted, RenderOptions, Scalar
@@ -55,15 +57,47 @@ def display(value: Scalar, options: RenderOptions) -> str:
     if isinstance(value, int | float):
         return plain_number(value, options)
     if isinstance(value, datetime):
-        return strftime(value, options.datetime_format)
+        return strftime(value, options.datetime_format, options.language)
     if isinstance(value, date):
-        return strftime(value, options.date_format)
+        return strftime(value, options.date_format, options.language)
     return clean(value)
 
 
-def strftime(value: date, pattern: str) -> str:
-    """A date by an strftime pattern, without the width specifiers that could ask for gigabytes."""
-    return value.strftime(re.sub(r"%[^a-zA-Z%]+", "%", pattern))
+def strftime(value: date, pattern: str, language: str = "en") -> str:
+    """A date by an strftime pattern, with the names of months and days of a language (CLDR).
+
+    Width specifiers, which could ask for gigabytes, are left out. A language without names reads as English.
+    """
+    pattern = re.sub(r"%[^a-zA-Z%]+", "%", pattern)
+    if not language.lower().startswith("en"):
+        names = _names(language)
+        pattern = re.sub(r"%([a-zA-Z%])", lambda match: _named(value, match, names), pattern)
+    return value.strftime(pattern)
+
+
+def _named(value: date, match: re.Match[str], names: Mapping[str, Mapping[int, str]]) -> str:
+    letter = match[1]
+    if letter not in names:
+        return match[0]
+    return names[letter][value.weekday() if letter in "Aa" else value.month].replace("%", "%%")
+
+
+@lru_cache(maxsize=16)
+def _names(language: str) -> Mapping[str, Mapping[int, str]]:
+    """The names a pattern can ask for: full and short, of months (from 1) and of days (Monday is 0)."""
+    from babel import Locale, UnknownLocaleError  # noqa: PLC0415 - English reports need none of it
+    from babel.dates import get_day_names, get_month_names  # noqa: PLC0415
+
+    try:
+        locale = Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return {}
+    return {
+        "B": get_month_names("wide", locale=locale),
+        "b": get_month_names("abbreviated", locale=locale),
+        "A": get_day_names("wide", locale=locale),
+        "a": get_day_names("abbreviated", locale=locale),
+    }
 
 
 def shown(cell: Cell, options: RenderOptions) -> str:

@@ -68,7 +68,7 @@ def strftime(value: date, pattern: str, language: str = "en") -> str:
 
     Width specifiers, which could ask for gigabytes, are left out. A language without names reads as English.
     """
-    pattern = re.sub(r"%[^a-zA-Z%]+", "%", pattern)
+    pattern = re.sub(r"(%%)|%[^a-zA-Z%]+", lambda match: match[1] or "%", pattern)
     if not language.lower().startswith("en"):
         names = _names(language)
         pattern = re.sub(r"%([a-zA-Z%])", lambda match: _named(value, match, names), pattern)

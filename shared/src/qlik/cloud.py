@@ -60,6 +60,10 @@ class CloudTenant:
 
         They are listed by creation, so overlap the mark by as long as a reload may take, and dedupe by id.
         """
+        return [each for each in await self.reloads_created_since(mark, app_id=app_id) if each.over]
+
+    async def reloads_created_since(self, mark: datetime, *, app_id: str | None = None) -> list[ReloadSeen]:
+        """Reloads created after `mark` (aware), oldest first, those that still run included."""
         params: dict[str, Any] = {"limit": _PAGE, "sort": "-creationTime"}
         if app_id is not None:
             params["appId"] = app_id
@@ -69,12 +73,19 @@ class CloudTenant:
             if created is not None and created < mark:
                 break
             found = from_cloud(raw)
-            if found is not None and found.over:
+            if found is not None:
                 seen.append(found)
         return seen[::-1]
 
     async def add_webhook(
-        self, *, name: str, url: str, event_types: Sequence[str], secret: str, level: str = "tenant"
+        self,
+        *,
+        name: str,
+        url: str,
+        event_types: Sequence[str],
+        secret: str,
+        level: str = "tenant",
+        description: str = "",
     ) -> str:
         """Register a webhook and return its id. The URL must be https and must not redirect."""
         body = {
@@ -84,6 +95,7 @@ class CloudTenant:
             "level": level,
             "enabled": True,
             "secret": secret,
+            "description": description,
         }
         made = await self.rest.json("POST", "/api/v1/webhooks", json=body)
         return str(made["id"])
@@ -92,6 +104,15 @@ class CloudTenant:
         """A webhook as the tenant has it; look at `enabled`: the platform switches webhooks off by itself."""
         answer = await self.rest.json("GET", f"/api/v1/webhooks/{quote(webhook_id, safe='')}")
         return answer if isinstance(answer, dict) else {}
+
+    async def webhooks(self) -> list[Mapping[str, Any]]:
+        """Every webhook this user may see, as the tenant has it; never with its secret."""
+        return [raw async for raw in self.rest.pages("/api/v1/webhooks", {"limit": _PAGE})]
+
+    async def change_webhook(self, webhook_id: str, changes: Mapping[str, Any]) -> None:
+        """Replace top-level members of a webhook, for example `enabled`."""
+        patch = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in changes.items()]
+        await self.rest.send("PATCH", f"/api/v1/webhooks/{quote(webhook_id, safe='')}", json=patch)
 
     async def remove_webhook(self, webhook_id: str) -> None:
         """Delete a webhook."""

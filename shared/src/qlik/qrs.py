@@ -79,13 +79,15 @@ class Repository:
             raise ProtocolError("The repository gave no handle for the subscription", code="notification")
         return str(handle)
 
-    async def unsubscribe(self, handle: str) -> None:
-        """End a subscription. One that is already forgotten is no error."""
+    async def unsubscribe(self, handle: str) -> bool:
+        """End a subscription; False if the repository had forgotten it already, which is no error."""
         try:
             await self._call("DELETE", "notification", {"handle": handle})
         except ConfigurationError as error:
             if error.code not in {400, 404}:
                 raise
+            return False
+        return True
 
     async def execution(self, result_id: str) -> ReloadSeen | None:
         """The reload behind an ExecutionResult id, as a callback names it; None if it is gone or no app's."""
@@ -106,6 +108,13 @@ class Repository:
         found = await self._all("executionresult", f"stopTime gt '{_moment(mark)}'", "stopTime")
         seen = [item for item in map(from_execution, found) if item is not None and item.over]
         return sorted(seen, key=_finished)
+
+    async def executions_of(self, app_id: str, began_after: datetime) -> list[ReloadSeen]:
+        """Every execution of an app that began after a moment (aware), those that still run included."""
+        UUID(app_id)  # becomes part of a filter
+        filter_ = f"appID eq {app_id} and startTime gt '{_moment(began_after)}'"
+        found = await self._all("executionresult", filter_, "startTime")
+        return [item for item in map(from_execution, found) if item is not None]
 
     async def app_reload_times_since(self, mark: datetime) -> list[ReloadSeen]:
         """Apps whose data was loaded after `mark` (aware), oldest first.
@@ -165,7 +174,7 @@ class Repository:
         self, kind: str, params: Mapping[str, Any], order: str, count: int
     ) -> list[dict[str, Any]]:
         columns = [{"columnType": "Property", "name": name, "definition": name} for name in _COLUMNS[kind]]
-        body = {"type": kind.capitalize(), "columns": columns}
+        body = {"type": _TYPES[kind], "columns": columns}
         rows: list[dict[str, Any]] = []
         while len(rows) < count:
             page = {
@@ -186,8 +195,9 @@ class Repository:
 
 _COLUMNS = {
     "app": ("id", "name", "lastReloadTime", "description", "published", "stream.name"),
-    "executionresult": ("id", "executionID", "appID", "status", "stopTime"),
+    "executionresult": ("id", "executionID", "appID", "status", "startTime", "stopTime"),
 }
+_TYPES = {"app": "App", "executionresult": "ExecutionResult"}
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class ReloadSeen:
 
     `reload_id` is the same however often and by whichever road the same reload is seen from one `source`, so
     it is the key to recognise repeats by. `last_reload_time` is when the data was loaded, to compare with the
-    layout of the app that is opened. All times are aware UTC.
+    layout of the app that is opened. `began_at` is when it was started (QRS) or asked for (Cloud). All times
+    are aware UTC.
     """
 
     source: Literal["qrs-execution", "qrs-app", "cloud-reload"]
@@ -37,6 +38,7 @@ class ReloadSeen:
     status: ReloadStatus
     finished_at: datetime | None = None
     last_reload_time: datetime | None = None
+    began_at: datetime | None = None
 
     @property
     def over(self) -> bool:
@@ -61,6 +63,7 @@ def from_execution(raw: Mapping[str, Any]) -> ReloadSeen | None:
         reload_id=str(raw.get("executionID") or raw.get("executionId") or raw.get("id") or ""),
         status=_EXECUTION.get(number, running) if isinstance(number, int) else running,
         finished_at=parse_time(raw.get("stopTime")),
+        began_at=parse_time(raw.get("startTime")),
     )
 
 
@@ -95,4 +98,5 @@ def from_cloud(raw: Mapping[str, Any]) -> ReloadSeen | None:
         status=_CLOUD.get(str(raw.get("status") or "").upper(), "running"),
         finished_at=parse_time(raw.get("endTime")) or parse_time(raw.get("lastReloadTime")),
         last_reload_time=parse_time(raw.get("lastReloadTime")),
+        began_at=parse_time(raw.get("creationTime")),
     )

@@ -10,6 +10,7 @@ from rendering.html import Walk, decode
 from rendering.model import RESERVED_COLUMNS, Limits, Problem, TemplateError, TemplateKind, TemplateReport
 from rendering.opc import Package, descendants, local, parse
 from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
+from rendering.xlsx.places import Cells
 
 _OWN_TEXTS = {
     "si",
@@ -34,6 +35,20 @@ class _Found:
     images: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     loops: dict[str, str] = field(default_factory=dict)  # loop variable: the table it runs over, or ''
+    places: dict[str, str] = field(default_factory=dict)
+
+    def value(self, name: str, place: str) -> None:
+        """Remember that a value is shown."""
+        self.values.add(name)
+        self.places.setdefault(name, place)
+
+    def columns(self, table: str, names: Iterable[str], place: str) -> None:
+        """Remember that a table, and these columns of it, are used."""
+        self.places.setdefault(table, place)
+        for name in names:
+            self.tables[table].add(name)
+            self.places.setdefault(f"{table}.{name}", place)
+        self.tables.setdefault(table, set())
 
     def report(self) -> TemplateReport:
         """The finding as a value."""
@@ -43,6 +58,7 @@ class _Found:
             tables,
             frozenset(self.images),
             tuple(dict.fromkeys(self.problems)),
+            dict(sorted(self.places.items())),
         )
 
 
@@ -55,7 +71,7 @@ def inspect(kind: TemplateKind, template: bytes, limits: Limits | None = None) -
     limits = limits or Limits()
     found = _Found()
     try:
-        gate(template, limits)
+        gate(template, limits, macros=kind is TemplateKind.XLSM)
         if kind is TemplateKind.HTML:
             _html(decode(template, limits), found)
         elif kind is not TemplateKind.TABLE:
@@ -79,7 +95,7 @@ def _html(text: str, found: _Found) -> None:
             found.problems.append(error.problem)
             continue
         for one in used:
-            _use(one, found)
+            _use(one, found, place)
     try:
         walk.finish("template")
     except TemplateError as error:
@@ -94,13 +110,14 @@ def _office(package: Package, found: _Found) -> None:
             try:
                 for one in _expressions(text, place, found):
                     if strict:
-                        _use(one, found)
+                        _use(one, found, place)
             except TemplateError as error:
                 if strict:
                     found.problems.append(error.problem)
 
 
 def _texts(package: Package, found: _Found) -> Iterator[tuple[str, str]]:
+    cells = Cells(package)
     for name in package.names():
         content = package.read(name) if name.lower().endswith((".xml", ".xlsx")) else b""
         if name.lower().endswith(".xlsx"):  # the data of a chart
@@ -120,7 +137,7 @@ def _texts(package: Package, found: _Found) -> Iterator[tuple[str, str]]:
                 else "".join(t.text or "" for t in holder.iter() if local(t) in {"t", *_OWN_TEXTS})
             )
             if has_tags(text):
-                yield name, text
+                yield cells.place(name, holder), text
 
 
 def _expressions(text: str, place: str, found: _Found) -> Iterable[Expression]:
@@ -147,8 +164,10 @@ def _bind(one: Statement, found: _Found) -> None:
         found.loops[name] = table
 
 
-def _use(one: Expression, found: _Found) -> None:
+def _use(one: Expression, found: _Found, place: str) -> None:
     found.images |= one.pictures
+    for name in one.pictures:
+        found.places.setdefault(f"images.{name}", place)
     columns = _named_columns(one)
     for path, _, _ in one.paths:
         root, rest = path[0], path[1:]
@@ -156,18 +175,16 @@ def _use(one: Expression, found: _Found) -> None:
             continue
         if root in found.loops:
             table = found.loops[root]
-            if table and rest and rest[0] not in {"grouper", "rows", "list"}:
-                found.tables[table].add(rest[0])
             if table:
-                found.tables[table] |= columns
+                own = rest[:1] if rest and rest[0] not in {"grouper", "rows", "list"} else ()
+                found.columns(table, {*own, *columns}, place)
         elif not rest or rest == (TEXT,):
-            found.values.add(root)
+            found.value(root, place)
         elif rest[0] in RESERVED_COLUMNS:
-            found.tables[root] |= columns
-            if rest[0] == "totals" and len(rest) > 1:
-                found.tables[root].add(rest[1])
+            total = rest[1:2] if rest[0] == "totals" else ()
+            found.columns(root, {*total, *columns}, place)
         else:
-            found.tables[root].add(rest[0])
+            found.columns(root, rest[:1], place)
 
 
 def _named_columns(one: Expression) -> set[str]:

@@ -98,7 +98,7 @@ class Stage:
                 "qrs_url": self.places.qrs_url,
                 "auth": {"kind": "certificate", "user_directory": "INTERNAL", "user_id": "sa_engine"},
                 # A simulator on loopback bears more than a real site's proxy does.
-                "limits": {"sessions_per_site": 16, "ttl_s": 0},
+                "limits": {"sessions_per_user": 16, "ttl_s": 0},
             },
         )
         await self.create(

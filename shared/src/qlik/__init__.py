@@ -13,7 +13,7 @@ from qlik.errors import (
     SiteBusy,
     Transient,
 )
-from qlik.gate import LocalGate, SiteGate
+from qlik.gate import LocalBreaker, LocalGate, SiteBreaker, SiteGate
 from qlik.lists import FieldInfo, SheetInfo
 from qlik.model import (
     AppInfo,
@@ -64,6 +64,7 @@ __all__ = [
     "JwtAuth",
     "LimitReached",
     "Limits",
+    "LocalBreaker",
     "LocalGate",
     "Measure",
     "OAuthM2MAuth",
@@ -82,6 +83,7 @@ __all__ = [
     "Selection",
     "SelectionNotProved",
     "SheetInfo",
+    "SiteBreaker",
     "SiteBusy",
     "SiteGate",
     "Sort",

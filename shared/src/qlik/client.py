@@ -16,13 +16,13 @@ import structlog
 from qlik.cloud import CloudTenant
 from qlik.errors import PermissionDenied, QlikError, SiteBusy, Transient
 from qlik.formats import parse_time
-from qlik.gate import Breaker, LocalGate, SiteGate
+from qlik.gate import LocalBreaker, LocalGate, SiteBreaker, SiteGate
 from qlik.model import AppInfo
 from qlik.qrs import Repository
 from qlik.rpc import GLOBAL, EngineConnection
 from qlik.session import AppSession
 from qlik.signin import SignIn, sign_in
-from qlik.site import QlikSite
+from qlik.site import JwtAuth, QlikSite, TicketAuth
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +32,9 @@ _NO_APP = "engineData"  # the path for a session without an app
 class QlikClient:
     """A Qlik site as one user: sessions on its engine, its list of apps, its repository or tenant.
 
-    Keep one per process and site, so that the limit of parallel sessions and the circuit breaker see
-    everything. `gate` may be one that replicas share. `now` is a monotonic clock in seconds, `token` makes
-    session identities.
+    Keep one per process and site, so that the limits of parallel sessions and the circuit breaker see
+    everything. `gate` and `breaker` may be such that replicas share. `now` is a monotonic clock in seconds,
+    `token` makes session identities.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class QlikClient:
         site: QlikSite,
         *,
         gate: SiteGate | None = None,
-        breaker: Breaker | None = None,
+        breaker: SiteBreaker | None = None,
         now: Callable[[], float] = time.monotonic,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(18),
     ) -> None:
         self.site = site
         self._now, self._token = now, token
         self._gate = gate or LocalGate()
-        self._breaker = breaker or Breaker(now=now)
+        self._breaker = breaker or LocalBreaker(now=now)
         self._sign_in: SignIn = sign_in(site, now=now)
         self._repository: Repository | None = None
         self._tenant: CloudTenant | None = None
@@ -74,14 +74,14 @@ class QlikClient:
 
         Sessions are told apart by user, app and `identity` only, so the default is a random one; give one
         only to find the session again in Qlik's logs, and never the same twice at a time. Waits while
-        `sessions_per_site` sessions are open.
+        `sessions_per_user` sessions of this user, or `sessions_per_site` in all, are open.
 
         Raises:
             Transient: the site is away or busy, or the identity is in use (`code` SESSION_ATTACHED).
             ConfigurationError, PermissionDenied: the app is not there or not for this user.
 
         """
-        async with self._gate.slot(self.site.name, capacity=self.site.limits.sessions_per_site):
+        async with self._slots():
             connection = await self._connect(app_id, identity or self._token())
             try:
                 if connection.attached:
@@ -118,8 +118,24 @@ class QlikClient:
 
     # --- inside -------------------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _slots(self) -> AsyncIterator[None]:
+        """The right to one session: as this user, and at this site.
+
+        A proxy counts a session until its ttl is over, so long the slot stays taken; an engine that is asked
+        directly has no such limit. Everybody takes the user's slot first, so that nobody waits in a circle.
+        """
+        limits = self.site.limits
+        linger = float(limits.ttl_s) if isinstance(self.site.auth, JwtAuth | TicketAuth) else 0.0
+        user = f"{self.site.name} {self.site.user}"
+        async with (
+            self._gate.slot(user, capacity=limits.sessions_per_user, linger_s=linger),
+            self._gate.slot(self.site.name, capacity=limits.sessions_per_site),
+        ):
+            yield
+
     async def _engine_apps(self) -> list[AppInfo]:
-        async with self._gate.slot(self.site.name, capacity=self.site.limits.sessions_per_site):
+        async with self._slots():
             connection = await self._connect(_NO_APP, self._token())
             try:
                 listed = (await connection.call(GLOBAL, "GetDocList")).get("qDocList") or []
@@ -138,19 +154,19 @@ class QlikClient:
         ]
 
     async def _connect(self, app_id: str, identity: str) -> EngineConnection:
-        self._breaker.check(self.site.name)
+        await self._breaker.check(self.site.name)
         path = (
             f"/app/{quote(app_id, safe='')}/identity/{quote(identity, safe='')}/ttl/{self.site.limits.ttl_s}"
         )
         try:
             connection = await self._patiently(path)
         except QlikError as error:
-            self._breaker.failed(error)
+            await self._breaker.failed(self.site.name, error)
             raise
         except BaseException:
-            self._breaker.gave_up()
+            await self._breaker.gave_up(self.site.name)
             raise
-        self._breaker.succeeded()
+        await self._breaker.succeeded(self.site.name)
         return connection
 
     async def _patiently(self, path: str) -> EngineConnection:

@@ -25,7 +25,7 @@ SESSION_ATTACHED = "SESSION_ATTACHED"
 
 _LICENCE = "Assign a licence to the user of this connection in the management console."
 _SESSIONS = (
-    "Lower sessions_per_site, or free old sessions of this user; a client-managed proxy allows five per user."
+    "Lower sessions_per_user, or free old sessions of this user; a client-managed proxy allows five per user."
 )
 
 _STATES: dict[str, tuple[type[QlikError], str]] = {
@@ -92,7 +92,7 @@ _CLOSE: dict[int, tuple[type[QlikError], str]] = {
     4202: (ProtocolError, ""),
     4203: (PermissionDenied, "Give the user of this connection access to the app."),
     4204: (ConfigurationError, "The app is not there, or this user does not see it. Check the app id."),
-    4205: (SiteBusy, "Too many requests. Lower sessions_per_site."),
+    4205: (SiteBusy, "Too many requests. Lower sessions_per_user."),
     4206: (Transient, ""),
     4210: (Transient, ""),
     4211: (Transient, ""),

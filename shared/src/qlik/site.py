@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -105,9 +106,12 @@ class Limits(_Frozen):
         default=3, ge=1, le=10
     )  # hides the round trip; the engine calculates one by one
     calls_in_flight: int = Field(default=10, ge=1, le=50)  # per socket; more only fills the engine's queue
-    sessions_per_site: int = Field(
+    sessions_per_user: int = Field(
         default=4, ge=1, le=200
-    )  # a client-managed proxy refuses the sixth of one user
+    )  # a client-managed proxy refuses the sixth of one user; one is left to the person behind the account
+    sessions_per_site: int = Field(
+        default=16, ge=1, le=500
+    )  # of all users together: each session keeps selections and results in the engine's memory
     ttl_s: int = Field(
         default=5, ge=0, le=3600
     )  # measured: with ttl 5 a session is free about 5 s after close
@@ -168,6 +172,27 @@ class QlikSite(_Frozen):
     def name(self) -> str:
         """The site in words, free of secrets: host and port of the engine."""
         return urlsplit(self.engine_url).netloc
+
+    @property
+    def user(self) -> str:
+        """Whom the site takes us for, free of secrets: what its limit of sessions per user counts by.
+
+        Of keys and tokens, which do not say whose they are, a digest.
+        """
+        match self.auth:
+            case CertificateAuth() | TicketAuth():
+                return f"{self.auth.user_directory}\\{self.auth.user_id}"
+            case OAuthM2MAuth():
+                who = self.auth.impersonate
+                return f"client {self.auth.client_id}" + (f" for {who.field} {who.value}" if who else "")
+            case JwtAuth():
+                return f"token {_digest(self.auth.token)}"
+            case ApiKeyAuth():
+                return f"key {_digest(self.auth.key)}"
+
+
+def _digest(secret: SecretStr) -> str:
+    return hashlib.sha256(secret.get_secret_value().encode()).hexdigest()[:16]
 
 
 def _base(value: str, schemes: set[str], what: str) -> str:

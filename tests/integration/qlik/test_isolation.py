@@ -95,7 +95,7 @@ async def test_no_job_sees_a_foreign_row_whatever_breaks(simulated: SimulatedSit
     for i, fault in enumerate(FAULTS):
         given = {**fault, "after": 2 * i, "times": 4}
         await simulated.control("POST", "/_sim/fault", json={"place": "engine", "fault": given})
-    async with simulated.client(sessions_per_site=16) as client:
+    async with simulated.client(sessions_per_user=16) as client:
         seen = await run(client, wishes)
     assert seen.failures, "no fault has happened, so nothing was tested"
     assert (seen.finished, seen.foreign_rows, seen.wrong_sums) == (count, 0, 0), seen
@@ -106,7 +106,7 @@ async def test_in_one_shared_session_the_proof_of_filters_stops_the_jobs(
 ) -> None:
     """Should two sessions be one in spite of everything, the second net holds: no row is read unproved."""
     monkeypatch.setattr(EngineConnection, "attached", False)
-    async with QlikClient(simulated.site(sessions_per_site=16), token=lambda: "shared") as client:
+    async with QlikClient(simulated.site(sessions_per_user=16), token=lambda: "shared") as client:
         seen = await run(client, await expected(simulated, 40))
     assert any("SelectionNotProved" in failure for failure in seen.failures), seen
 
@@ -125,6 +125,6 @@ async def test_without_isolation_the_same_jobs_do_see_foreign_rows(
 
     monkeypatch.setattr(EngineConnection, "attached", False)
     monkeypatch.setattr(AppSession, "select", select_blindly)
-    async with QlikClient(simulated.site(sessions_per_site=16), token=lambda: "shared") as client:
+    async with QlikClient(simulated.site(sessions_per_user=16), token=lambda: "shared") as client:
         seen = await run(client, await expected(simulated, 40))
     assert seen.foreign_rows > 0, seen

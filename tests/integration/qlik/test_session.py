@@ -299,7 +299,7 @@ async def test_only_as_many_sessions_are_open_as_allowed(simulated: SimulatedSit
             state = await simulated.control("GET", "/_sim/state")
             most = max(most, sum(1 for s in state["sessions"] if s["sockets"]))
 
-    async with simulated.client(sessions_per_site=2) as client:
+    async with simulated.client(sessions_per_user=2) as client:
         await asyncio.gather(*(job(client) for _ in range(6)))
     assert most == 2
 

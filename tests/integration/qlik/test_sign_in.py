@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -206,7 +207,7 @@ async def test_a_ticket_signs_in_and_each_session_takes_a_new_one(proxied: Simul
 async def test_the_sixth_session_of_one_user_is_refused_as_busy(proxied: SimulatedSite) -> None:
     auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="many")
     site = web(
-        proxied, kind="client-managed", auth=auth, limits=LIMITS.model_copy(update={"sessions_per_site": 6})
+        proxied, kind="client-managed", auth=auth, limits=LIMITS.model_copy(update={"sessions_per_user": 6})
     )
     async with QlikClient(site) as client, AsyncExitStack() as open_:
         for _ in range(5):
@@ -215,6 +216,18 @@ async def test_the_sixth_session_of_one_user_is_refused_as_busy(proxied: Simulat
             await open_.enter_async_context(client.session(FLIGHTS))
     assert caught.value.code == "OnMaxParallelSessionsExceeded"
     assert caught.value.retry_after
+
+
+async def test_sessions_that_linger_after_their_end_still_count_so_none_is_refused(
+    proxied: SimulatedSite,
+) -> None:
+    """The proxy counts a session until its ttl is over; jobs that follow each other closely wait for that."""
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="lingering")
+    limits = LIMITS.model_copy(update={"sessions_per_user": 5, "ttl_s": 1})
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth, limits=limits)) as client:
+        assert {"UserDirectory=CORP; UserId=lingering"} == set(
+            await asyncio.gather(*(works(client) for _ in range(8)))
+        )
 
 
 # --- TLS

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from qlik.errors import ConfigurationError, PermissionDenied, QlikError, SiteBusy, Transient
-from qlik.gate import Breaker, LocalGate
+from qlik.gate import Breaking, LocalBreaker, LocalGate
 from qlik.throttle import Throttle, Tier, tier_of
 
 
@@ -24,79 +24,48 @@ class Clock:
         self.now += seconds
 
 
-def breaker(clock: Clock) -> Breaker:
-    return Breaker(now=clock, threshold=3, cool_s=10, longest_s=40)
+def breaker(clock: Clock) -> LocalBreaker:
+    return LocalBreaker(now=clock, rules=Breaking(threshold=3, cool_s=10, longest_s=40))
 
 
 def away() -> QlikError:
     return Transient("away", code="unreachable")
 
 
-def test_a_site_that_fails_again_and_again_is_left_alone_and_then_probed_by_one() -> None:
+async def test_a_failed_probe_waits_twice_as_long_up_to_a_limit() -> None:
     clock = Clock()
     guard = breaker(clock)
     for _ in range(3):
-        guard.check("s")
-        guard.failed(away())
-    with pytest.raises(Transient) as caught:
-        guard.check("s")
-    assert caught.value.code == "circuit-open"
-    assert caught.value.retry_after == 10
-    clock.now += 10
-    guard.check("s")
-    with pytest.raises(Transient):
-        guard.check("s")
-    guard.succeeded()
-    guard.check("s")
-
-
-def test_a_failed_probe_waits_twice_as_long_up_to_a_limit() -> None:
-    clock = Clock()
-    guard = breaker(clock)
-    for _ in range(3):
-        guard.failed(away())
+        await guard.failed("s", away())
     waits = []
     for _ in range(4):
         with pytest.raises(Transient) as caught:
-            guard.check("s")
+            await guard.check("s")
         waits.append(caught.value.retry_after)
         clock.now += caught.value.retry_after or 0
-        guard.check("s")
-        guard.failed(away())
+        await guard.check("s")
+        await guard.failed("s", away())
     assert waits == [10, 20, 40, 40]
 
 
 @pytest.mark.parametrize("answer", [PermissionDenied("no"), ConfigurationError("no")])
-def test_a_clear_no_is_an_answer_of_a_site_that_is_up(answer: QlikError) -> None:
+async def test_a_clear_no_is_an_answer_of_a_site_that_is_up(answer: QlikError) -> None:
     guard = breaker(Clock())
-    guard.failed(away())
-    guard.failed(away())
-    guard.failed(answer)
-    guard.failed(away())
-    guard.check("s")
+    for error in (away(), away(), answer, away()):
+        await guard.failed("s", error)
+    await guard.check("s")
 
 
-def test_a_probe_that_went_away_lets_the_next_one_in() -> None:
+async def test_a_busy_site_is_left_alone_for_as_long_as_it_asks() -> None:
     clock = Clock()
     guard = breaker(clock)
     for _ in range(3):
-        guard.failed(away())
-    clock.now += 10
-    guard.check("s")
-    guard.gave_up()
-    guard.check("s")
-
-
-def test_a_busy_site_is_left_alone_for_as_long_as_it_asks() -> None:
-    clock = Clock()
-    guard = breaker(clock)
-    for _ in range(3):
-        guard.failed(SiteBusy("busy", retry_after=60))
+        await guard.failed("s", SiteBusy("busy", retry_after=60))
     clock.now += 59
     with pytest.raises(Transient):
-        guard.check("s")
+        await guard.check("s")
     clock.now += 1
-    guard.check("s")
+    await guard.check("s")
 
 
 async def test_a_gate_lets_in_as_many_as_its_capacity_per_site() -> None:

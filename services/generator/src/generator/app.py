@@ -7,6 +7,7 @@ from functools import partial
 from generator.adapters.configuration import StoredConfiguration
 from generator.adapters.mongo import MongoExecutions, MongoUnits
 from generator.adapters.objects import StoredFiles, StoredPlans
+from generator.adapters.qlik_gate import MongoBreaker, MongoGate
 from generator.adapters.qlik_questions import QlikQuestions
 from generator.adapters.qlik_reader import QlikReader
 from generator.adapters.qlik_sites import QlikSites
@@ -38,7 +39,7 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
     )
     objects = await service.enter(open_objects(settings))
     sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
-    sites = await service.enter(aclosing(QlikSites(ConfigurationReader(store), sealer)))
+    sites = await service.enter(aclosing(await _sites(settings, store, sealer)))
     plans = StoredPlans(objects, max_bytes=settings.max_plan_bytes)
     # A connection of its own: handlers that still run when consumption stops have events to publish.
     publisher = await service.enter(Bus(settings, service=SERVICE))
@@ -60,6 +61,13 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
     consumer = await service.enter(Bus(settings, service=SERVICE, subscriptions=subscriptions))
     for check in (store.problems, objects.problems, consumer.problems):
         service.ready_when(check)
+
+
+async def _sites(settings: GeneratorSettings, store: Store, sealer: Sealer | None) -> QlikSites:
+    clock = SystemClock()
+    gate = MongoGate(store, clock, lease_for=timedelta(seconds=settings.generator_lease_s))
+    await gate.ensure_indexes()
+    return QlikSites(ConfigurationReader(store), sealer, gate=gate, breaker=MongoBreaker(store, clock))
 
 
 def _again(

@@ -14,6 +14,8 @@ from qlik import (
     QlikClient,
     QlikError,
     SelectionNotProved,
+    SiteBreaker,
+    SiteGate,
 )
 from runtime.configuration import ConfigurationReader
 from runtime.errors import Permanent, Transient
@@ -55,16 +57,27 @@ class _Held:
 
 
 class QlikSites:
-    """One client per connection, so that its limit of sessions and its circuit breaker see everything.
+    """One client per connection, so that it signs in once.
 
     A connection that was changed gets a new client at its next use; the old one is closed after its last.
     Secrets are opened in memory only.
     """
 
-    def __init__(self, reader: ConfigurationReader, sealer: Sealer | None) -> None:
-        """Take the reader of connections and what opens their secrets; None if there is no key."""
+    def __init__(
+        self,
+        reader: ConfigurationReader,
+        sealer: Sealer | None,
+        *,
+        gate: SiteGate | None = None,
+        breaker: SiteBreaker | None = None,
+    ) -> None:
+        """Take the reader of connections, what opens their secrets (None if there is no key), and limits.
+
+        Without `gate` and `breaker` each client counts for itself.
+        """
         self._reader = reader
         self._sealer = sealer
+        self._gate, self._breaker = gate, breaker
         self._held: dict[str, _Held] = {}
 
     @asynccontextmanager
@@ -97,7 +110,8 @@ class QlikSites:
             )
         held = self._held.get(connection_id)
         if held is None or held.connection != connection:
-            old, held = held, _Held(connection, QlikClient(site_of(connection, self._sealer)))
+            client = QlikClient(site_of(connection, self._sealer), gate=self._gate, breaker=self._breaker)
+            old, held = held, _Held(connection, client)
             self._held[connection_id] = held
             if old is not None and not old.uses:
                 await old.client.aclose()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["support.servers"]
+pytest_plugins = ["support.servers", "support.qix_frames"]
 
 _LONGEST_FIRST = ("tests/e2e/", "tests/integration/", "tests/contract/")
 

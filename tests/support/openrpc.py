@@ -12,15 +12,17 @@ import functools
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from jsonschema import Draft7Validator
+from jsonschema_rs import Draft7Validator
 
 Json = dict[str, Any]
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _NO_OBJECT: Final = {"qType": None, "qHandle": None}  # what engines answer for an object that is not there
+_NO_REQUEST: Final = (-32700, -32600)
 _NOT_NUMBERS: Final = ["NaN", "Infinity", "+Infinity", "-Infinity"]
 
 
@@ -147,9 +149,19 @@ class OpenRpc:
             validator = Draft7Validator({"allOf": [_rewritten(schema)], "components": self._components})
             self._validators[name] = validator
         return [
-            f"{name} at /{'/'.join(str(part) for part in error.absolute_path)}: {error.message[:200]}"
+            f"{name} at /{'/'.join(str(part) for part in error.instance_path)}: {error.message[:200]}"
             for error in validator.iter_errors(value)
         ]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that waits for its reply."""
+
+    kind: str
+    name: str
+    delta: bool
+    handle: int
 
 
 class FrameJudge:
@@ -158,22 +170,36 @@ class FrameJudge:
     Feed it the text of frames with `sent` (client to engine) and `received` (engine to client).
     """
 
-    def __init__(self, description: OpenRpc) -> None:
+    def __init__(self, description: OpenRpc, *, wrong_on_purpose: bool = False) -> None:
         self._description = description
+        self._wrong_on_purpose = wrong_on_purpose
         self._kinds: dict[int, str] = {-1: "Global"}
-        self._waiting: dict[int, tuple[str, str, bool, int]] = {}
+        self._waiting: dict[int, _Asked] = {}
         self._values: dict[tuple[int, str, str], Any] = {}
         self.complaints: list[str] = []
-        self.judged = 0
+        self.on_purpose: list[str] = []  # complaints about the requests of a client that means to be wrong
+        self.requests = 0
+        self.judged = 0  # frames from the engine
 
     def sent(self, frame: str) -> None:
         """Judge a request."""
-        request = json.loads(frame)
+        self.requests += 1
+        try:
+            request = json.loads(frame)
+            name, request_id = request["method"], request["id"]
+        except (ValueError, TypeError, KeyError):
+            (self.on_purpose if self._wrong_on_purpose else self.complaints).append(
+                f"no request: {frame[:200]}"
+            )
+            return
         handle = request.get("handle", -1)
         kind = self._kinds.get(handle, "unknown handle")
-        name = request["method"]
-        self._waiting[request["id"]] = (kind, name, request.get("delta") is True, handle)
-        self.complaints += self._description.check_parameters(kind, name, request.get("params", []))
+        complaints = self._description.check_parameters(kind, name, request.get("params", []))
+        if self._wrong_on_purpose:
+            self.on_purpose += complaints
+        else:
+            self.complaints += complaints
+        self._waiting[request_id] = _Asked(kind, name, request.get("delta") is True, handle)
 
     def received(self, frame: str) -> None:
         """Judge a reply, a push or a notification."""
@@ -190,13 +216,15 @@ class FrameJudge:
             if not set(reply) <= {"jsonrpc", "change", "close", "suspend"}:
                 self.complaints.append(f"a push with members {sorted(reply)}")
             return
+        if "error" in reply:
+            self.complaints += self._description.check_error(reply["error"])
         known = self._waiting.pop(reply["id"], None)
         if known is None:
-            self.complaints.append(f"a reply to nothing that was asked: {frame[:200]}")
-        elif "error" in reply:
-            self.complaints += self._description.check_error(reply["error"])
-        else:
-            self._check_result(reply, *known)
+            # What is no request has no id, or one that nobody waits for.
+            if reply.get("error", {}).get("code") not in _NO_REQUEST:
+                self.complaints.append(f"a reply to nothing that was asked: {frame[:200]}")
+        elif "error" not in reply:
+            self._check_result(reply, known)
 
     def _check_lists(self, reply: Json) -> None:
         for name in ("change", "close", "suspend"):
@@ -204,15 +232,16 @@ class FrameJudge:
             if not isinstance(handles, list) or not all(isinstance(handle, int) for handle in handles):
                 self.complaints.append(f"{name} is no list of handles: {handles}")
 
-    def _check_result(self, reply: Json, kind: str, name: str, delta: bool, handle: int) -> None:
+    def _check_result(self, reply: Json, asked: "_Asked") -> None:
+        kind, name = asked.kind, asked.name
         if not isinstance(reply.get("result"), dict):
             self.complaints.append(f"{kind}.{name}: the result is no object")
             return
         result = reply["result"]
         if reply.get("delta") is True:
-            if not delta:
+            if not asked.delta:
                 self.complaints.append(f"{kind}.{name}: delta was not asked for")
-            result = {key: self._patched(handle, name, key, patches) for key, patches in result.items()}
+            result = {key: self._patched(asked.handle, name, key, patches) for key, patches in result.items()}
         self.complaints += self._description.check_result(kind, name, result)
         interface = result.get("qReturn")
         if isinstance(interface, dict) and isinstance(interface.get("qHandle"), int):

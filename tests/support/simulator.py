@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from qlik_simulator.app import Running
 from support.openrpc import FrameJudge, description_path, openrpc
+from support.qix_frames import WRONG_ON_PURPOSE
 
 Json = dict[str, Any]
 FLIGHTS: Final = "3b1c6a52-9f0d-4c9e-8a0b-f11640201301"
@@ -167,7 +168,12 @@ async def engine(
     )
     sent = {"X-Qlik-User": USER} if headers is None else dict(headers)
     async with connect(
-        url, additional_headers=sent, max_size=None, ping_interval=None, compression=None
+        url,
+        additional_headers=sent,
+        user_agent_header="raw test client" if judged else WRONG_ON_PURPOSE,
+        max_size=None,
+        ping_interval=None,
+        compression=None,
     ) as socket:
         rpc = Rpc(socket, judged=judged)
         await rpc.read()

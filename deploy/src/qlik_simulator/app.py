@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 import uuid
@@ -26,6 +27,7 @@ from qlik_simulator.engine.gate import DirectGate, Reception, WebGate
 from qlik_simulator.engine.server import bound_port, start_engine, stop_engine
 from qlik_simulator.engine.session import Sessions
 from qlik_simulator.options import Options
+from qlik_simulator.recording import VARIABLE, Recorder
 from qlik_simulator.reloads import Reloads
 from qlik_simulator.repository import Repository
 from qlik_simulator.rest.cloud import CloudError, Tenant, cloud_error, cloud_routes
@@ -72,7 +74,9 @@ async def running(options: Options) -> AsyncIterator[Running]:
             stack.push_async_callback(part.close)
         sessions = Sessions(options.session_idle)
         stack.callback(sessions.close)
-        reception = Reception(site, sessions, lambda app_id: tenant.runner.renew(site.apps[app_id]))
+        recorder = Recorder(options.record or os.environ.get(VARIABLE, ""))
+        stack.callback(recorder.close)
+        reception = Reception(site, sessions, lambda app_id: tenant.runner.renew(site.apps[app_id]), recorder)
         direct = DirectGate(site, trust_user_header=options.trust_user_header)
         engine = await start_engine(direct, reception, options.host, options.port)
         stack.push_async_callback(stop_engine, engine)

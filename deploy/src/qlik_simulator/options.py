@@ -22,6 +22,7 @@ class Options:
     jwt_key: str = ""  # file with the public key, PEM
     trust_user_header: bool = True
     session_idle: float = 1800.0
+    record: str = ""  # folder for recordings of all frames; else what QLIK_SIMULATOR_RECORD names
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -48,6 +49,9 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--session-idle", type=float, default=1800.0, help="seconds a session without ttl lingers"
     )
+    parser.add_argument(
+        "--record", default="", metavar="FOLDER", help="write every frame to a file in this folder"
+    )
     given = parser.parse_args(arguments)
     return Options(
         host=given.host,
@@ -59,6 +63,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         jwt_key=given.jwt_key,
         trust_user_header=not given.no_user_header,
         session_idle=given.session_idle,
+        record=given.record,
     )
 
 

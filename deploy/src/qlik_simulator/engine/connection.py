@@ -24,6 +24,7 @@ from qlik_simulator.engine import (
 from qlik_simulator.engine.calls import Call, Method, Target
 from qlik_simulator.engine.session import EngineSession
 from qlik_simulator.faults import Fault
+from qlik_simulator.recording import SocketRecord
 from qlik_simulator.site import Site
 
 Json = dict[str, Any]
@@ -66,12 +67,18 @@ class Connection:
     """Serves one socket of a session until either side closes it."""
 
     def __init__(
-        self, site: Site, session: EngineSession, socket: Socket, reload: Callable[[str], None]
+        self,
+        site: Site,
+        session: EngineSession,
+        socket: Socket,
+        reload: Callable[[str], None],
+        record: SocketRecord,
     ) -> None:
         self._site = site
         self._session = session
         self._socket = socket
         self._reload = reload
+        self._record = record
         self._handles: dict[int, Target] = {-1: Target("Global")}
         self._by_target: dict[Target, int] = {}
         self._last_handle = 0
@@ -171,9 +178,9 @@ class Connection:
         await self._socket.close(code, reason)
 
     def _post(self, frame: Json) -> None:
-        self._outgoing.put_nowait(
-            json.dumps(frame, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        )
+        text = json.dumps(frame, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        self._record.sent(frame, text)
+        self._outgoing.put_nowait(text)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -181,6 +188,7 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     def _accept(self, frame: str) -> None:
+        self._record.received(frame)
         try:
             request = json.loads(frame)
         except ValueError:
@@ -279,9 +287,9 @@ class Connection:
             case "late":
                 self._spawn(self._later(fault.seconds, request))
             case "malformed":
-                self._outgoing.put_nowait(
-                    '{"jsonrpc":"2.0","id":' + json.dumps(request["id"]) + ',"result":{"qRet'
-                )
+                broken = '{"jsonrpc":"2.0","id":' + json.dumps(request["id"]) + ',"result":{"qRet'
+                self._record.broken(broken)
+                self._outgoing.put_nowait(broken)
             case "close":
                 self._spawn(self._close(fault.code, fault.topic))
             case "notify":

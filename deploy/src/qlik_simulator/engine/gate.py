@@ -9,6 +9,7 @@ from qlik_simulator.credentials import ProxySession
 from qlik_simulator.engine.address import Address, bearer_of, parse_address, user_of
 from qlik_simulator.engine.connection import Connection, Socket
 from qlik_simulator.engine.session import SessionKey, Sessions
+from qlik_simulator.recording import Recorder
 from qlik_simulator.site import Site, iso
 
 Json = dict[str, Any]
@@ -123,13 +124,16 @@ class WebGate:
 class Reception:
     """Greets admitted sockets and serves them."""
 
-    def __init__(self, site: Site, sessions: Sessions, reload: Callable[[str], None]) -> None:
+    def __init__(
+        self, site: Site, sessions: Sessions, reload: Callable[[str], None], recorder: Recorder
+    ) -> None:
         self._site = site
         self._sessions = sessions
         self._reload = reload
+        self._recorder = recorder
 
-    async def serve(self, admitted: Admitted, socket: Socket) -> None:
-        """Greet, then answer until the socket is gone."""
+    async def serve(self, admitted: Admitted, socket: Socket, agent: str = "") -> None:
+        """Greet, then answer until the socket is gone; ``agent`` is what the caller says it is."""
         if admitted.manner == "silent":
             await socket.close(1000, "")
             return
@@ -137,7 +141,7 @@ class Reception:
         key = SessionKey(admitted.user, address.app, address.identity)
         refusal = self._refusal(admitted, key)
         session, was_there = self._sessions.attach(key)
-        connection = Connection(self._site, session, socket, self._reload)
+        connection = Connection(self._site, session, socket, self._reload, self._recorder.socket(agent))
         session.listeners.append(connection)
         try:
             self._introduce(admitted, connection)

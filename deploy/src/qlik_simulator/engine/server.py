@@ -57,7 +57,8 @@ async def start_engine(
         return None
 
     async def handle(connection: ServerConnection) -> None:
-        await reception.serve(connection.admitted, WebSocket(connection))  # type: ignore[attr-defined]
+        agent = connection.request.headers.get("User-Agent", "") if connection.request else ""
+        await reception.serve(connection.admitted, WebSocket(connection), agent)  # type: ignore[attr-defined]
 
     return await serve(
         handle,

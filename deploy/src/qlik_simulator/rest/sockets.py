@@ -100,6 +100,6 @@ def with_sockets(api: Application, site: Site, gate: WebGate, reception: Recepti
             await send({"type": "websocket.http.response.body", "body": outcome.reason.encode()})
             return
         await send({"type": "websocket.accept"})
-        await reception.serve(outcome, AsgiSocket(scope, receive, send, site))
+        await reception.serve(outcome, AsgiSocket(scope, receive, send, site), headers.get("user-agent", ""))
 
     return application

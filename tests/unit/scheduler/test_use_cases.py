@@ -125,7 +125,7 @@ async def watched(
     *,
     sightings: FakeSightings | None = None,
 ) -> int:
-    return await watch_reloads(
+    heard = await watch_reloads(
         "site",
         now,
         source=source,
@@ -134,6 +134,7 @@ async def watched(
         occurrences=occurrences,
         sightings=sightings if sightings is not None else FakeSightings(),
     )
+    return heard.recorded
 
 
 async def test_a_reload_starts_each_waiting_task_once_however_often_it_is_seen() -> None:

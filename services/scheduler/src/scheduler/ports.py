@@ -7,6 +7,7 @@ from typing import Protocol
 
 from contracts.configuration import TaskVersion
 from contracts.events import TaskTriggered, TriggerSkipped
+from contracts.sites import PushKind, SitePush
 from scheduler.domain.model import Cursor
 from scheduler.domain.reloads import Awaited, Reload
 
@@ -51,6 +52,71 @@ class ReloadSource(Protocol):
 
     async def since(self, mark: datetime) -> Sequence[Reload]:
         """Return the reloads that ended at or after `mark`, oldest first. Raises Transient."""
+        ...
+
+
+class Push(Protocol):
+    """How a site is made to tell of reloads, so that it is polled at once."""
+
+    kind: PushKind
+
+    async def ensure(self) -> "Pushing":
+        """Make sure that the site tells of reloads, and mend what is not as it should be.
+
+        Asked again from time to time. Raises Transient when the site cannot be asked or refuses.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give up what only this process needs. Never raises for the site's faults."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pushing:
+    """What came of it: `mended` says what was found broken, `problem` why nothing is pushed; else empty."""
+
+    id: str = ""
+    mended: str = ""
+    problem: str = ""
+
+
+class SiteStates(Protocol):
+    """What is known of each site, for people to see. Every method raises Transient."""
+
+    async def read(self, connection_id: str, at: datetime, lag_s: float | None) -> datetime | None:
+        """The site was polled and all is well; `lag_s` is None when there was no reload.
+
+        Returns since when it could not be polled, None when it could before.
+        """
+        ...
+
+    async def failed(self, connection_id: str, at: datetime, message: str) -> None:
+        """The site could not be polled; the problem began with the first of these in a row."""
+        ...
+
+    async def pushed(self, connection_id: str, at: datetime) -> None:
+        """The site called."""
+        ...
+
+    async def pushed_at(self, connection_id: str) -> datetime | None:
+        """Return when the site last called any listener."""
+        ...
+
+    async def push_is(self, connection_id: str, at: datetime, push: SitePush) -> None:
+        """How the site tells of reloads, as of now; a push of the same id keeps its `since`."""
+        ...
+
+    async def mended(self, connection_id: str, at: datetime, what: str) -> None:
+        """Something was found broken and put right."""
+        ...
+
+
+class Events(Protocol):
+    """The events of webhooks that were taken, by every listener together."""
+
+    async def first(self, connection_id: str, event_id: str, at: datetime) -> bool:
+        """Remember an event; return whether it is the first time. Raises Transient."""
         ...
 
 

@@ -25,6 +25,10 @@ class ListenerSettings(RuntimeSettings):
     relay_s: Annotated[float, Field(gt=0, le=60)] = 0.2
     # Polling finds every reload; what Qlik pushes only makes it look sooner.
     reload_poll_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    # A reload in the data load editor leaves no execution; this long after it one would be there.
+    reload_settle_s: Annotated[float, Field(ge=0, le=240)] = 15.0
+    # Above the client's own patience with one request; a site that hangs is only its own trouble.
+    poll_timeout_s: Annotated[float, Field(ge=5, le=3600)] = 180.0
     # A repository forgets subscriptions when it restarts, without a word; so they are made anew.
     subscription_renewal_s: Annotated[float, Field(ge=1, le=86400)] = 300.0
     listener_host: str = "127.0.0.1"
@@ -33,7 +37,10 @@ class ListenerSettings(RuntimeSettings):
         default=None, description="how Qlik reaches the listener; unset: only polling"
     )
     listener_secret: SecretStr | None = Field(
-        default=None, description="the unguessable part of the callback path; unset: drawn at every start"
+        default=None,
+        min_length=16,
+        description="makes the callback path and the keys of webhooks; the same for all listeners; "
+        "unset: drawn at every start, and no webhooks",
     )
     # A new connection is noticed within this time.
     connections_refresh_s: Annotated[float, Field(ge=0.5, le=3600)] = 15.0

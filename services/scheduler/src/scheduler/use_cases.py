@@ -118,6 +118,14 @@ class _Deciding:
         return new
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of reading a site: how many records were new, and the reloads that were noticed just now."""
+
+    recorded: int = 0
+    fresh: tuple[Reload, ...] = ()
+
+
 async def watch_reloads(
     connection_id: str,
     now: datetime,
@@ -128,8 +136,8 @@ async def watch_reloads(
     occurrences: Occurrences,
     sightings: Sightings,
     overlap: timedelta = timedelta(minutes=5),
-) -> int:
-    """Read the reloads of a site since the mark and record what they start; return how many were new.
+) -> Heard:
+    """Read the reloads of a site since the mark and record what they start.
 
     The mark moves to the end of the last reload that was read, and reading starts `overlap` before it, since
     a site may show a reload later than one that ended after it. What bears on windows is noted for the
@@ -142,20 +150,30 @@ async def watch_reloads(
         # History from before Broadsheet was pointed at the site starts nothing.
         await marks.advance(connection_id, now)
         await marks.read(connection_id, now)
-        return 0
+        return Heard()
     reloads = await source.since(mark - overlap)
     recorded = 0
     for reload in reloads:
         events = [
-            _event(each.task_id, each.trigger, decision, reload.reload_id, reload=_info(reload))
+            _event(each.task_id, each.trigger, decision, _occurrence(reload), reload=_info(reload))
             for each, decision in decide(reload, waiting)
         ]
         recorded += await occurrences.record(events, now) if events else 0
     await sightings.note([note for reload in reloads for note in _notes(reload, gathering)])
     if reloads:
-        await marks.advance(connection_id, max(reload.finished_at for reload in reloads))
+        # A site whose clock is wrong must not make the listener skip what is still to come.
+        await marks.advance(connection_id, min(now, max(reload.finished_at for reload in reloads)))
     await marks.read(connection_id, now)
-    return recorded
+    return Heard(recorded, tuple(reload for reload in reloads if reload.finished_at > mark))
+
+
+def _occurrence(reload: Reload) -> str:
+    """Return what makes a reload itself.
+
+    A task that is tried again after a failure keeps its execution id, so each way to end counts once.
+    """
+    succeeded = reload.status is ReloadStatus.SUCCEEDED
+    return reload.reload_id if succeeded else f"{reload.reload_id}:{reload.status.value}"
 
 
 async def _waiting(

@@ -1,25 +1,20 @@
-"""One watcher a connection: poll, be woken by the site, subscribe anew from time to time."""
+"""One watcher a connection: it polls, is woken by the site, and harms no other."""
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from contracts.triggers import ScheduleTrigger
 from runtime.errors import Permanent, Transient
 from scheduler.ports import Tasks
+from scheduler.site import POLLS, WatchedSite
 
 log = structlog.get_logger(__name__)
 
-POLLS = Counter("broadsheet_reload_polls_total", "Polls of Qlik sites.", ["connection", "result"])
-LAST_POLL = Gauge("broadsheet_reload_last_poll_timestamp_seconds", "Last good poll.", ["connection"])
-
-Poll = Callable[[], Awaitable[None]]
-Subscribe = Callable[[], Awaitable[None]]
-Open = Callable[[str], contextlib.AbstractAsyncContextManager[tuple[Poll, Subscribe | None]]]
+Open = Callable[[str], contextlib.AbstractAsyncContextManager[WatchedSite]]
+Failed = Callable[[str, str], Awaitable[None]]
 
 
 async def connections_waited_for(tasks: Tasks) -> set[str]:
@@ -36,74 +31,83 @@ async def connections_waited_for(tasks: Tasks) -> set[str]:
 class Watchers:
     """Keeps one watcher for each connection that is waited for."""
 
-    def __init__(self, open_site: Open, *, poll_s: float, renewal_s: float) -> None:
-        """Take how a site is opened, how often it is polled and how often subscribed to, in seconds."""
+    def __init__(self, open_site: Open, failed: Failed, *, poll_s: float) -> None:
+        """Take how a site is opened, who is told of one that cannot be, and how often it is polled."""
         self._open = open_site
+        self._failed = failed
         self._poll_s = poll_s
-        self._renewal_s = renewal_s
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._woken: dict[str, asyncio.Event] = {}
+        self._as: dict[str, object] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def wake(self, connection_id: str) -> None:
         """Poll a site now; an id nobody watches is ignored."""
         if connection_id in self._woken:
             self._woken[connection_id].set()
 
-    def keep(self, wanted: set[str]) -> None:
-        """Start watchers that are missing and end those nobody needs any more."""
-        for connection_id in wanted - self._tasks.keys():
-            self._woken[connection_id] = asyncio.Event()
+    def keep(self, wanted: Mapping[str, object]) -> None:
+        """Start watchers that are missing, and end those nobody needs any more or whose value changed."""
+        for connection_id in [key for key, value in self._as.items() if wanted.get(key, self) != value]:
+            ended = self._tasks.pop(connection_id)
+            ended.cancel()
+            self._ending.add(ended)
+            ended.add_done_callback(self._ending.discard)
+            del self._woken[connection_id], self._as[connection_id]
+        for connection_id in wanted.keys() - self._tasks.keys():
+            self._as[connection_id] = wanted[connection_id]
+            woken = self._woken[connection_id] = asyncio.Event()
             self._tasks[connection_id] = asyncio.create_task(
-                self._watch(connection_id), name=f"watch:{connection_id}"
+                self._watch(connection_id, woken), name=f"watch:{connection_id}"
             )
-        for connection_id in self._tasks.keys() - wanted:
-            self._tasks.pop(connection_id).cancel()
-            self._woken.pop(connection_id)
 
     async def aclose(self) -> None:
         """End all watchers."""
-        tasks = list(self._tasks.values())
-        self.keep(set())
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.keep({})
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
-    async def _watch(self, connection_id: str) -> None:
-        """Watch one site for ever; whatever is wrong with it harms no other."""
+    async def _watch(self, connection_id: str, woken: asyncio.Event) -> None:
+        """Watch one site for ever."""
         while True:
             try:
-                async with self._open(connection_id) as (poll, subscribe):
-                    await self._rounds(connection_id, poll, subscribe)
+                async with self._open(connection_id) as site:
+                    await self._rounds(connection_id, site, woken)
             except (Transient, Permanent) as error:
-                POLLS.labels(connection_id, "failed").inc()
                 log.warning("qlik site cannot be watched", connection=connection_id, error=str(error)[:500])
-            except Exception:
-                POLLS.labels(connection_id, "failed").inc()
+                await self._tell(connection_id, str(error))
+            except Exception as error:
                 log.exception("watching a qlik site failed", connection=connection_id)
-            await asyncio.sleep(self._poll_s)
+                await self._tell(
+                    connection_id, f"a fault of the listener: {type(error).__name__}; see its log"
+                )
+            await self._pause(woken)
 
-    async def _rounds(self, connection_id: str, poll: Poll, subscribe: Subscribe | None) -> None:
-        woken = self._woken[connection_id]
-        subscribed = subscribe is None
-        # Opened anew once per renewal, so that a changed connection takes effect.
-        end = time.monotonic() + self._renewal_s
-        while time.monotonic() < end:
-            if subscribe is not None and not subscribed:
-                subscribed = await _tried(subscribe, connection_id)
+    async def _rounds(self, connection_id: str, site: WatchedSite, woken: asyncio.Event) -> None:
+        """Poll an open site for ever; one that is away is asked again with the same client."""
+        called = False
+        while True:
             woken.clear()
-            await poll()
-            POLLS.labels(connection_id, "ok").inc()
-            LAST_POLL.labels(connection_id).set_to_current_time()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), timeout=self._poll_s)
+            try:
+                await site.round(woken=called)
+            except Transient as error:
+                log.warning("qlik site cannot be read", connection=connection_id, error=str(error)[:500])
+                await site.failed(str(error))
+            called = await self._pause(woken)
 
+    async def _pause(self, woken: asyncio.Event) -> bool:
+        """Wait until the next poll is due; return whether the site called."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(woken.wait(), timeout=self._poll_s)
+        return woken.is_set()
 
-async def _tried(subscribe: Subscribe, connection_id: str) -> bool:
-    try:
-        await subscribe()
-    except Transient as error:
-        # Polling finds everything; without a subscription it only finds it later.
-        log.warning("no subscription", connection=connection_id, error=str(error)[:500])
-        return False
-    return True
+    async def _tell(self, connection_id: str, message: str) -> None:
+        POLLS.labels(connection_id, "failed").inc()
+        try:
+            await self._failed(connection_id, message)
+        except Transient as error:
+            log.warning(
+                "the state of a site is not written", connection=connection_id, error=str(error)[:300]
+            )
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """config-api over a real MongoDB and objects in memory, driven through its ASGI app; and what to send it."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from pydantic import SecretStr
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.app import Parts, assemble, http_app, prepare
 from config_api.domain.audit import describe
+from config_api.domain.bindings import Inspected
 from config_api.domain.errors import Problem
 from config_api.domain.rights import Actor, Role
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.identity import COMMAND
 from contracts.base import Event
-from contracts.configuration import TemplateKind
+from contracts.configuration import TemplateKind, TemplateUses
 from contracts.envelope import encode
 from runtime.store import Driver, Store
 from support.clock import FakeClock
@@ -31,10 +33,13 @@ PASSWORD = "correct horse battery staple"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
-async def accepts_any_template(kind: TemplateKind, data: bytes) -> list[Problem]:
-    """Stand in for the inspector, which has tests of its own."""
+async def accepts_any_template(kind: TemplateKind, data: bytes) -> Inspected:
+    """Stand in for the inspector, which has tests of its own; `{{ shown_... }}` are values on line 1."""
     del kind
-    return [Problem("file: line 1", "is broken", "mend it")] if b"broken" in data else []
+    problems = (Problem("file: line 1", "is broken", "mend it"),) if b"broken" in data else ()
+    names = sorted(re.findall(r"{{ (shown_\w+) }}", data.decode(errors="replace")))
+    uses = TemplateUses(values=tuple(names), places=dict.fromkeys(names, "line 1"))
+    return Inspected(uses, problems)
 
 
 @dataclass

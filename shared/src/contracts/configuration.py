@@ -97,6 +97,18 @@ class OutputFormat(StrEnum):
     PPTX = "pptx"
 
 
+class TemplateUses(Wire):
+    """What a template asks a report for, as found when it was uploaded."""
+
+    values: tuple[str, ...] = ()
+    tables: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="table to columns")
+    images: tuple[str, ...] = Field(default=(), description="pictures and charts")
+    places: dict[str, str] = Field(
+        default_factory=dict,
+        description="where a name stands first; a column as table.column, a picture as images.name",
+    )
+
+
 class Template(Wire):
     """An uploaded template file; a new upload is a new version of it."""
 
@@ -106,6 +118,9 @@ class Template(Wire):
     version: Annotated[int, Field(ge=1)]
     file: ObjectRef
     tags: tuple[str, ...] = ()
+    uses: TemplateUses | None = Field(
+        default=None, description="None for one that was uploaded before templates were looked into"
+    )
 
 
 class ExpressionItem(Wire):

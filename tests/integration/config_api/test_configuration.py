@@ -288,6 +288,35 @@ async def test_a_new_file_is_a_new_version_of_the_template(kit: Kit, admin: http
     assert content.headers["content-disposition"].startswith("attachment")
 
 
+async def test_a_report_has_to_bind_what_its_template_shows(admin: httpx.AsyncClient) -> None:
+    await configure(admin)
+    page = {"file": ("t.html", b"<p>{{ shown_total }}</p>", "text/html")}
+    await admin.post("/api/v1/templates", data={"id": "totals", "name": "T"}, files=page)
+
+    refused = await admin.post("/api/v1/reports", json={**REPORT, "id": "r", "template_id": "totals"})
+    item = {"kind": "expression", "name": "shown_total", "expression": "Sum(x)"}
+    stored = await admin.post(
+        "/api/v1/reports", json={**REPORT, "id": "r", "template_id": "totals", "data": [item]}
+    )
+
+    assert "'shown_total' as a value (line 1)" in (await _problems(refused))["data"]
+    assert 201 == stored.status_code, stored.text
+
+
+async def test_a_new_file_must_not_show_what_a_report_of_the_template_does_not_bind(
+    admin: httpx.AsyncClient,
+) -> None:
+    await configure(admin)
+    page = {"file": ("t.html", b"<p>{{ shown_more }}</p>", "text/html")}
+
+    refused = await admin.put("/api/v1/templates/delays-page/file", files=page, headers={"If-Match": "*"})
+
+    message = (await _problems(refused))["file"]
+    assert "the report 'delays' uses the template" in message
+    assert "change the report first" in message
+    assert 1 == (await admin.get("/api/v1/templates/delays-page")).json()["version"]
+
+
 async def test_lists_come_in_pages(admin: httpx.AsyncClient) -> None:
     for index in range(5):
         await admin.post("/api/v1/recipients", json={"id": f"p{index}", "name": f"P{index}"})

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from config_api.adapters.app_check import QlikAppCheck
 from config_api.adapters.audit_store import MongoAuditTrail
 from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
 from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
@@ -22,11 +23,13 @@ from config_api.handlers.pages import public_pages
 from config_api.handlers.problems import install
 from config_api.handlers.rest import resources
 from config_api.handlers.rest_admin import administration
+from config_api.handlers.rest_reports import reporting
 from config_api.handlers.rest_runs import running
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
-from config_api.ports import Files, Passwords, TemplateCheck
+from config_api.ports import AppCheck, Files, Passwords, TemplateCheck
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.audit import Audit, Recorder
+from config_api.use_cases.checking import Checking
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.hub import Hub
 from config_api.use_cases.identity import Identity
@@ -51,6 +54,7 @@ class Parts:
 
     configuration: Configuration
     templates: Templates
+    checking: Checking
     runs: Runs
     hub: Hub
     audit: Audit
@@ -68,16 +72,18 @@ def assemble(
     clock: Clock | None = None,
     passwords: Passwords | None = None,
     check_template: TemplateCheck | None = None,
+    check_app: AppCheck | None = None,
 ) -> Parts:
     """Return the use cases over a store. Raises ValueError when the settings hold no usable secret key."""
     clock = clock or SystemClock()
+    sealer = Sealer.from_setting(settings.secret_key)
     database = MongoConfiguration(store, nudge=nudge)
     trail, views = MongoAuditTrail(store), MongoViews(store)
     configuration = Configuration(
         store=database,
         clock=clock,
         new_id=_new_id,
-        seal=Sealer.from_setting(settings.secret_key),
+        seal=sealer,
         check_site=check_site,
     )
     return Parts(
@@ -87,6 +93,9 @@ def assemble(
             files=files,
             check=check_template or TemplateInspector(timeout_s=settings.template_check_timeout_s),
             max_bytes=settings.max_template_bytes,
+        ),
+        checking=Checking(
+            store=database, app=check_app or QlikAppCheck(sealer, timeout_s=settings.report_check_timeout_s)
         ),
         runs=Runs(store=database, runs=database, views=views, files=files, clock=clock, new_id=_new_id),
         hub=Hub(views=views, files=files),
@@ -146,6 +155,7 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     # What has a fixed path comes before what takes any id in its place.
     api.include_router(running(parts.runs, parts.hub, gate))
     api.include_router(administration(parts.audit, parts.identity, gate))
+    api.include_router(reporting(parts.checking, gate))
     api.include_router(resources(parts.configuration, parts.templates, gate))
     app.include_router(api)
     session_for = timedelta(hours=settings.session_hours)

@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from config_api.domain.audit import AuditRecord, Head
+from config_api.domain.bindings import Inspected
 from config_api.domain.changes import Stored, Write
 from config_api.domain.errors import Problem
+from config_api.domain.findings import Finding
 from config_api.domain.hub import HubFile
 from config_api.domain.identity import Account, ApiKey, Session
 from config_api.domain.kinds import Kind
 from config_api.domain.projection import Document, Target
 from config_api.domain.runs import RunRequest
 from contracts.base import ObjectRef
-from contracts.configuration import ConnectionKind, TemplateKind
+from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged, TaskTriggered
 
 
@@ -31,6 +33,10 @@ class ConfigurationStore(Protocol):
 
     async def page(self, kind: Kind, *, after: str | None, limit: int) -> list[Stored]:
         """Return objects in the order of their ids, from after `after` on; tasks with current version."""
+        ...
+
+    async def referring(self, kind: Kind, reference: str) -> list[Stored]:
+        """Return the objects of a kind that refer to `reference`, which is `kind:id`; by id."""
         ...
 
     async def last_version(self, task_id: str) -> int:
@@ -77,8 +83,18 @@ class Seal(Protocol):
 class TemplateCheck(Protocol):
     """Looks into a template before it is accepted."""
 
-    async def __call__(self, kind: TemplateKind, data: bytes) -> list[Problem]:
-        """Return what is wrong with a template file, with the place in it."""
+    async def __call__(self, kind: TemplateKind, data: bytes) -> Inspected:
+        """Return what a template file asks for, and what is wrong with it, with the place in it."""
+        ...
+
+
+class AppCheck(Protocol):
+    """Asks a Qlik app whether it has what a report names."""
+
+    async def __call__(
+        self, connection: Connection, report: Report, uses: TemplateUses | None
+    ) -> list[Finding]:
+        """Return what the app does not have; what cannot be asked now is a warning."""
         ...
 
 

@@ -19,6 +19,9 @@ class ConfigApiSettings(RuntimeSettings):
     max_template_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     max_request_bytes: Annotated[int, Field(ge=4096)] = 24 * 1024 * 1024
     template_check_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
+    report_check_timeout_s: Annotated[
+        float, Field(gt=0, le=300, description="asking Qlik about a report")
+    ] = 60.0
     # One consumer records about 150 messages a second: each waits for the journals of a majority.
     audit_consumers: Annotated[int, Field(ge=1, le=16, description="per topic, for the audit trail")] = 1
     projection_interval_s: Annotated[float, Field(gt=0)] = 0.25

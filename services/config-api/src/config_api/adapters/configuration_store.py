@@ -91,6 +91,12 @@ class MongoConfiguration:
         return await self._with_content(kind, [document async for document in cursor])
 
     @store_errors()
+    async def referring(self, kind: Kind, reference: str) -> list[Stored]:
+        """Return the objects of a kind that refer to `reference`, which is `kind:id`; by id."""
+        cursor = self._store.collection(kind.collection).find({"refs": reference}).sort("_id", ASCENDING)
+        return await self._with_content(kind, [document async for document in cursor])
+
+    @store_errors()
     async def last_version(self, task_id: str) -> int:
         """Return the highest version a task of this id ever had."""
         found = await self._store.collection(TASK_VERSIONS).find_one(

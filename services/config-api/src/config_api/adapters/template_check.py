@@ -4,8 +4,9 @@ import asyncio
 import json
 import sys
 
+from config_api.domain.bindings import Inspected
 from config_api.domain.errors import Problem
-from contracts.configuration import TemplateKind
+from contracts.configuration import TemplateKind, TemplateUses
 from runtime.errors import Transient
 
 _WORKER = "config_api.adapters.template_worker"
@@ -20,8 +21,8 @@ class TemplateInspector:
         self._timeout_s = timeout_s
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def __call__(self, kind: TemplateKind, data: bytes) -> list[Problem]:
-        """Return what is wrong with a template. Raises Transient when no process can be started."""
+    async def __call__(self, kind: TemplateKind, data: bytes) -> Inspected:
+        """Return what is in a template. Raises Transient when no process can be started."""
         async with self._slots:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -40,17 +41,18 @@ class TemplateInspector:
             try:
                 answer, _ = await asyncio.wait_for(process.communicate(data), self._timeout_s)
             except TimeoutError:
-                return [_refused(f"takes longer than {self._timeout_s:g} seconds to look at")]
+                return _refused(f"takes longer than {self._timeout_s:g} seconds to look at")
             finally:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
         if process.returncode != 0:
-            return [_refused("cannot be looked at within the memory and time a template may take")]
-        return [Problem(**problem) for problem in json.loads(answer)]
+            return _refused("cannot be looked at within the memory and time a template may take")
+        found = json.loads(answer)
+        problems = tuple(Problem(**problem) for problem in found["problems"])
+        return Inspected(TemplateUses.model_validate(found["uses"]), problems)
 
 
-def _refused(message: str) -> Problem:
-    return Problem(
-        "file", message, "make it smaller and simpler, save it anew in its program, then upload it"
-    )
+def _refused(message: str) -> Inspected:
+    remedy = "make it smaller and simpler, save it anew in its program, then upload it"
+    return Inspected(TemplateUses(), (Problem("file", message, remedy),))

@@ -19,7 +19,7 @@ from config_api.domain.kinds import TASK, Kind
 from config_api.domain.references import Reference, references
 from config_api.domain.rights import Actor
 from contracts.base import ObjectRef
-from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind
+from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged
 
 Action = Literal["created", "changed", "enabled", "disabled", "deleted"]
@@ -93,6 +93,7 @@ class Upload:
 
     kind: TemplateKind
     file: ObjectRef
+    uses: TemplateUses | None = None
 
 
 def save(
@@ -241,10 +242,11 @@ def _template(key: str, draft: TemplateDraft, before: Stored | None, upload: Upl
     if upload is None and before is None:
         raise InvalidError(Problem("file", "is missing", "send the template file as multipart/form-data"))
     old = Template.model_validate(before.document) if before else None
-    kind, file = (upload.kind, upload.file) if upload else (old.kind, old.file) if old else (None, None)
+    made = upload or old
     version = 1 if old is None else old.version + (1 if upload and upload.file != old.file else 0)
+    found = {"kind": made.kind, "file": made.file, "uses": made.uses} if made else {}
     return Template.model_validate(
-        {"id": key, "name": draft.name, "kind": kind, "version": version, "file": file, "tags": draft.tags},
+        {"id": key, "name": draft.name, "version": version, "tags": draft.tags, **found},
         from_attributes=True,
     ).model_dump(mode="json")
 

@@ -35,7 +35,9 @@ MASK = "••••"
 
 Enabled = Annotated[bool | None, Field(description="left out, it stays as it is; what is new is enabled")]
 
-READ_ONLY = frozenset({"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "file"})
+READ_ONLY = frozenset(
+    {"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "file", "uses"}
+)
 """Fields answers carry and requests may repeat without effect, so that what was read can be sent back."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from config_api.domain import changes, validation
+from config_api.domain.bindings import unbound
 from config_api.domain.changes import Stamp, Stored, Upload
 from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
@@ -11,10 +12,11 @@ from config_api.domain.kinds import KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
 from config_api.ports import ConfigurationStore, Seal, SiteCheck
-from contracts.configuration import TemplateKind
+from contracts.configuration import Report, Template, TemplateKind, TemplateUses
 from runtime.clock import Clock
 
 _SWITCH_ATTEMPTS = 5
+_PROBLEMS = 100
 
 
 class Configuration:
@@ -132,6 +134,17 @@ class Configuration:
                 results[key] = refusal
         return results
 
+    async def demand_bound(self, template_id: str, uses: TemplateUses) -> None:
+        """Raise InvalidError with each name that a report of the template would not bind any more."""
+        problems: list[Problem] = []
+        for stored in await self._store.referring(REPORT, f"{TEMPLATE.name}:{template_id}"):
+            report = Report.model_validate(stored.document)
+            for problem in unbound(uses, report.data):
+                message = f"the report {report.id!r} uses the template: {problem.message}"
+                problems.append(Problem("file", message, f"change the report first: {problem.remedy}"))
+        if problems:
+            raise InvalidError(*problems[:_PROBLEMS])
+
     def _stamp(self, actor: Actor) -> Stamp:
         return Stamp(actor, self._clock.now(), self._new_id())
 
@@ -163,8 +176,8 @@ class Configuration:
         templates: dict[str, TemplateKind | None] = {}
         if isinstance(draft, TaskDraft):
             templates = await self._template_kinds(found.get(REPORT.name, {}))
-        if isinstance(draft, ReportDraft) and draft.template_id is None and not draft.data:
-            problems.append(Problem("data", "is empty, and there is no template", "add data or a template"))
+        if isinstance(draft, ReportDraft):
+            problems += _of_data(draft, found.get(TEMPLATE.name, {}).get(draft.template_id or ""))
         return problems, templates
 
     async def _template_kinds(
@@ -179,6 +192,13 @@ class Configuration:
             elif template_id in documents:
                 kinds[key] = TemplateKind(documents[template_id]["kind"])
         return kinds
+
+
+def _of_data(draft: ReportDraft, template: Mapping[str, Any] | None) -> list[Problem]:
+    if draft.template_id is None and not draft.data:
+        return [Problem("data", "is empty, and there is no template", "add data or a template")]
+    uses = Template.model_validate(template).uses if template else None
+    return unbound(uses, draft.data) if uses else []
 
 
 def _at(before: Stored, expected: int) -> Stored:

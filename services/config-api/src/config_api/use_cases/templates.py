@@ -48,7 +48,8 @@ class Templates:
     ) -> Stored:
         """Store a new version of a template's file; `expected` None takes the present revision.
 
-        The kind stays what it is.
+        The kind stays what it is. Raises InvalidError for a name that a report which uses the template does
+        not bind: its next run would fail.
         """
         demand(actor, Right.CONFIGURATION)
         before = await self._configuration.get(TEMPLATE, key, actor)
@@ -61,6 +62,8 @@ class Templates:
                     "upload it as a new template",
                 )
             )
+        if upload.uses is not None:
+            await self._configuration.demand_bound(key, upload.uses)
         draft = TemplateDraft(name=before.document["name"], tags=before.document["tags"])
         return await self._configuration.change(
             TEMPLATE,
@@ -88,8 +91,9 @@ class Templates:
             raise InvalidError(
                 Problem("file", f"{file_name[:100]!r} is no template", "upload .xlsx, .html, .docx or .pptx")
             )
-        problems = await self._check(kind, data)
-        if problems:
-            raise InvalidError(*problems)
+        found = await self._check(kind, data)
+        if found.problems:
+            raise InvalidError(*found.problems)
         key = f"templates/{hashlib.sha256(data).hexdigest()}"
-        return Upload(kind, await self._files.put(key, data, content_type=CONTENT_TYPES[kind]))
+        stored = await self._files.put(key, data, content_type=CONTENT_TYPES[kind])
+        return Upload(kind, stored, found.uses)

@@ -1,13 +1,12 @@
 """What Qlik gave, as what templates show."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 import qlik
 from contracts.configuration import ChartItem, FieldItem, TableItem
+from contracts.naming import column_names
 from rendering.model import (
-    RESERVED_COLUMNS,
     Cell,
     ChartSpec,
     ColumnData,
@@ -32,7 +31,6 @@ _KINDS: dict[str, ColumnKind] = {
     "timestamp": "datetime",
     "text": "text",
 }
-_NO_NAME = re.compile(r"\W+")
 
 
 def cell_of(value: qlik.Value) -> Cell:
@@ -56,19 +54,8 @@ def named_table(item: TableItem, table: qlik.Table) -> TableData:
 
 def object_table(table: qlik.Table) -> TableData:
     """Return a visualisation's table; columns are named after their labels, in letters, digits and '_'."""
-    taken: set[str] = set(RESERVED_COLUMNS)
-    names: list[tuple[str, str]] = []
-    for column in table.columns:
-        base = _NO_NAME.sub("_", column.name).strip("_") or "column"
-        if base[0].isdigit():
-            base = f"column_{base}"
-        name, number = base, 1
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
-        taken.add(name)
-        names.append((name, column.name))
-    return _table(table, names)
+    labels = [column.name for column in table.columns]
+    return _table(table, list(zip(column_names(labels), labels, strict=True)))
 
 
 def chart(item: ChartItem, tables: dict[str, TableData]) -> ChartSpec:

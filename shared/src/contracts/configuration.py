@@ -28,6 +28,9 @@ class Recipient(Wire):
     attributes: dict[str, str] = Field(
         default_factory=dict, description="what filters and scopes can refer to, e.g. airline: AA"
     )
+    sealed: dict[str, str] = Field(
+        default_factory=dict, description="secrets that passwords of files can refer to, encrypted"
+    )
 
 
 class Group(Wire):
@@ -81,6 +84,7 @@ class TemplateKind(StrEnum):
     """Kinds of report template."""
 
     XLSX = "xlsx"
+    XLSM = "xlsm"
     HTML = "html"
     DOCX = "docx"
     PPTX = "pptx"
@@ -90,9 +94,13 @@ class OutputFormat(StrEnum):
     """Formats a report can be made in."""
 
     XLSX = "xlsx"
+    XLSM = "xlsm"
     HTML = "html"
     PDF = "pdf"
     CSV = "csv"
+    TXT = "txt"
+    PARQUET = "parquet"
+    PNG = "png"
     DOCX = "docx"
     PPTX = "pptx"
 
@@ -188,10 +196,37 @@ class ChartItem(Wire):
     title: str = ""
 
 
+class ImageItem(Wire):
+    """A visualisation of the app as a picture: Qlik Cloud's own, else drawn by us if it is a common chart."""
+
+    kind: Literal["image"] = "image"
+    name: Name
+    object_id: Id
+    width: Annotated[int, Field(ge=100, le=4000, description="CSS pixels")] = 800
+    height: Annotated[int, Field(ge=100, le=4000, description="CSS pixels")] = 450
+
+
 DataItem = Annotated[
-    ExpressionItem | VariableItem | FieldItem | TableItem | ObjectItem | ChartItem,
+    ExpressionItem | VariableItem | FieldItem | TableItem | ObjectItem | ChartItem | ImageItem,
     Field(discriminator="kind"),
 ]
+
+
+class NativeKind(StrEnum):
+    """What of a Qlik app is exported as it is."""
+
+    SHEET = "sheet"
+    OBJECT = "object"
+    OBJECT_DATA = "object-data"
+
+
+class NativeExport(Wire):
+    """A report that is what Qlik itself exports: a sheet, an object, or an object's data. Qlik Cloud only."""
+
+    kind: NativeKind
+    id: Id
+    width: Annotated[int, Field(ge=100, le=4000, description="CSS pixels")] = 1280
+    height: Annotated[int, Field(ge=100, le=4000, description="CSS pixels")] = 720
 
 
 class Iteration(Wire):
@@ -230,7 +265,7 @@ class FilterDef(Wire):
 
 
 class Report(Wire):
-    """What a report is made of: data from one app and a template."""
+    """What a report is made of: data from one app and a template; or what Qlik exports by itself."""
 
     id: Id
     name: Name
@@ -238,6 +273,7 @@ class Report(Wire):
     connection_id: Id
     app_id: Id
     template_id: Id | None = None
+    native: NativeExport | None = None
     data: tuple[DataItem, ...] = ()
     filters: tuple[FilterDef, ...] = ()
     iteration: Iteration | None = None
@@ -290,12 +326,44 @@ class StorageTarget(Wire):
     zip: bool = False
 
 
+PageSize = Literal["A4", "A3", "A5", "Letter", "Legal"]
+OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class OutputOptions(Wire):
+    """How the files of a task report are written. What is None stays as the app, or the template, has it."""
+
+    decimal: OneCharacter | None = None
+    thousands: Annotated[str, Field(max_length=1, description="empty for none")] | None = None
+    date_format: Annotated[str, Field(min_length=2, max_length=40, description="as for strftime")] | None = (
+        None
+    )
+    datetime_format: Annotated[str, Field(min_length=2, max_length=60)] | None = None
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = (
+        Field(default=None, description="of month names and of the document, such as de-CH")
+    )
+    page_size: PageSize = "A4"
+    landscape: bool = False
+    pdf_a: bool = Field(default=False, description="PDF for archives")
+    image_dpi: Annotated[int, Field(ge=36, le=600, description="of pictures that are made")] | None = None
+    csv_separator: OneCharacter = ","
+    csv_bom: bool = False
+    table: str = Field(default="", description="which table a plain export takes; empty: the only one")
+
+    @model_validator(mode="after")
+    def _readable(self) -> "OutputOptions":
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError("decimal and thousands are the same, so nobody could read a number")
+        return self
+
+
 class TaskReport(Wire):
     """A report inside a task: format, delivery, conditions."""
 
     id: Id
     report_id: Id
     format: OutputFormat
+    options: OutputOptions = OutputOptions()
     attach: bool = True
     embed: bool = False
     zip_email: bool = False
@@ -393,6 +461,13 @@ class TaskVersion(Wire):
     valid_from: Utc | None = None
     valid_until: Utc | None = None
     deadline: timedelta = timedelta(hours=1)
+    sealed: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "passwords of files, encrypted: reports.<id>.open_password, edit_password or zip_password, a "
+            "text that may have tags; with .<iteration value> behind it, for that value only"
+        ),
+    )
     created_at: Utc
     created_by: str
 

@@ -103,6 +103,47 @@ class ExecutionPlanned(Event):
     problems: tuple[Reason, ...] = ()
 
 
+class PreviewRequested(Event):
+    """Somebody wants to see a report as it would be, delivered to nobody."""
+
+    TYPE: ClassVar[str] = "preview-requested"
+    TOPIC: ClassVar[str] = "preview-requested"
+    KEY: ClassVar[str] = "preview_id"
+    IDENTITY: ClassVar[str] = "preview_id"
+
+    preview_id: Id
+    report_id: Id
+    format: str
+    selections: tuple[Selection, ...] = Field(
+        default=(), description="narrow what the report's own filters leave; they never widen it"
+    )
+    iteration_value: str | None = Field(default=None, description="None takes the first there is")
+    recipient_id: str | None = Field(default=None, description="whose attributes the filters take")
+    requested_by: str
+    deadline_at: Utc
+
+
+class PreviewSettled(Event):
+    """A preview is over: either its file lies in the object store, or the reason says why there is none."""
+
+    TYPE: ClassVar[str] = "preview-settled"
+    TOPIC: ClassVar[str] = "preview-settled"
+    KEY: ClassVar[str] = "preview_id"
+    IDENTITY: ClassVar[str] = "preview_id"
+
+    preview_id: Id
+    report_id: Id
+    report_name: str = ""
+    iteration_value: str | None = None
+    artifact: Artifact | None = None
+    reason: Reason | None = None
+    selections: tuple[Selection, ...] = Field(
+        default=(), description="the selections Qlik confirmed before the data was read"
+    )
+    app_reloaded_at: Utc | None = None
+    warnings: tuple[Reason, ...] = ()
+
+
 class ReportRequested(Event):
     """One unit of a plan has to be rendered."""
 
@@ -356,6 +397,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ReportGenerated,
     ReportSkipped,
     ReportFailed,
+    PreviewRequested,
+    PreviewSettled,
     DeliverySucceeded,
     DeliveryFailed,
     DeliveryUnknown,

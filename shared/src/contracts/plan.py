@@ -13,8 +13,10 @@ from contracts.configuration import (
     Condition,
     DataItem,
     Email,
+    NativeExport,
     NotificationSettings,
     OutputFormat,
+    OutputOptions,
     TemplateKind,
     UnknownPolicy,
 )
@@ -32,7 +34,9 @@ class PlannedReport(Wire):
     app_id: Id
     template_kind: TemplateKind | None = None
     template: ObjectRef | None = None
+    native: NativeExport | None = None
     data: tuple[DataItem, ...] = ()
+    options: OutputOptions = OutputOptions()
     iteration_field: str | None = None
 
 
@@ -43,6 +47,9 @@ class PlannedUnit(Wire):
     report: Id = Field(description="id of the PlannedReport")
     file_name: Annotated[str, Field(min_length=1, max_length=255)]
     selections: tuple[Selection, ...] = ()
+    sealed: dict[str, str] = Field(
+        default_factory=dict, description="passwords of the file, encrypted: open, edit, zip"
+    )
     iteration_value: str | None = None
     conditions: tuple[Condition, ...] = Field(
         default=(), description="to be evaluated under the unit's selections before it is rendered"

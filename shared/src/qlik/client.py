@@ -81,6 +81,14 @@ class QlikClient:
             ConfigurationError, PermissionDenied: the app is not there or not for this user.
 
         """
+        async with self.connection(app_id, identity=identity) as connection:
+            yield await AppSession.open(connection, app_id, self.site.limits)
+
+    @asynccontextmanager
+    async def connection(
+        self, app_id: str = _NO_APP, *, identity: str | None = None
+    ) -> AsyncIterator[EngineConnection]:
+        """A greeted connection under the same promises as `session`, in which no app is opened yet."""
         async with self._slots():
             connection = await self._connect(app_id, identity or self._token())
             try:
@@ -90,7 +98,7 @@ class QlikClient:
                         code="SESSION_ATTACHED",
                         remedy="Selections of somebody else may be active there; use an identity of its own.",
                     )
-                yield await AppSession.open(connection, app_id, self.site.limits)
+                yield connection
             finally:
                 await connection.aclose()
 
@@ -101,6 +109,11 @@ class QlikClient:
         if self.site.qrs_url is not None:
             return await self.repository.apps()
         return await self._engine_apps()
+
+    @property
+    def credentials(self) -> SignIn:
+        """How this client signs in, for whoever looks into it."""
+        return self._sign_in
 
     @property
     def repository(self) -> Repository:
@@ -135,12 +148,8 @@ class QlikClient:
             yield
 
     async def _engine_apps(self) -> list[AppInfo]:
-        async with self._slots():
-            connection = await self._connect(_NO_APP, self._token())
-            try:
-                listed = (await connection.call(GLOBAL, "GetDocList")).get("qDocList") or []
-            finally:
-                await connection.aclose()
+        async with self.connection() as connection:
+            listed = (await connection.call(GLOBAL, "GetDocList")).get("qDocList") or []
         return [
             AppInfo(
                 id=str(raw.get("qDocId") or raw.get("qDocName") or ""),

@@ -45,6 +45,11 @@ class CloudTenant:
         items = self.rest.pages("/api/v1/items", {"resourceType": "app", "limit": _PAGE})
         return [_app(raw) async for raw in items]
 
+    async def me(self) -> Mapping[str, Any]:
+        """The user this connection speaks as: `id`, `name`, `subject`."""
+        answer = await self.rest.json("GET", "/api/v1/users/me")
+        return answer if isinstance(answer, dict) else {}
+
     async def reload(self, reload_id: str) -> ReloadSeen | None:
         """One reload; None if the tenant does not know it."""
         try:

@@ -132,6 +132,22 @@ class Repository:
         answer = await self._call("GET", "about", {})
         return answer if isinstance(answer, dict) else {}
 
+    async def licences_of(self, directory: str, user: str) -> list[tuple[str, datetime | None]]:
+        """The access assignments of a user: what kind, and since when.
+
+        Raises:
+            ConfigurationError: for names that cannot stand in a filter.
+
+        """
+        if "'" in directory + user:
+            raise ConfigurationError(f"{directory}\\{user} cannot be looked for", code="filter")
+        params = {"filter": f"user.userDirectory eq '{directory}' and user.userId eq '{user}'"}
+        found: list[tuple[str, datetime | None]] = []
+        for kind in ("professional", "analyzer", "user"):
+            rows = await self._call("GET", f"license/{kind}accesstype/full", params)
+            found += [(kind, parse_time(row.get("createdDate"))) for row in rows or ()]
+        return found
+
     # --- inside -------------------------------------------------------------------------------------------
 
     async def _call(self, method: str, path: str, params: Mapping[str, Any], *, body: Any = None) -> Any:

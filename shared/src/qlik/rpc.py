@@ -167,6 +167,18 @@ class EngineConnection:
             with contextlib.suppress(QlikError):
                 await self._send(next(self._ids), handle, method, params)
 
+    async def survives_ping(self, *, within_s: float) -> bool:
+        """Send one protocol-level ping, and return whether the next call is still answered in time.
+
+        For checks: behind some proxies it is not, and then this connection is of no more use.
+        """
+        try:
+            await self._socket.ping()
+            await self._call_once(GLOBAL, "EngineVersion", (), within_s)
+        except (Transient, ConnectionClosed):
+            return False
+        return True
+
     async def aclose(self) -> None:
         """Close the socket; waiting calls fail with Transient.
 

@@ -34,6 +34,7 @@ from qlik import (
     SiteBusy,
     TicketAuth,
 )
+from qlik.unsettled import ask
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 
 pytestmark = pytest.mark.integration
@@ -195,6 +196,17 @@ async def test_a_lost_proxy_session_in_disguise_is_signed_in_afresh(
         assert await client.apps()
         await proxied.control("POST", "/_sim/expire-proxy-sessions")
         assert await client.apps()
+
+
+async def test_a_jwt_proxy_tells_whether_it_wants_the_csrf_token(
+    proxied: SimulatedSite, signing_key: rsa.RSAPrivateKey
+) -> None:
+    auth = JwtAuth(virtual_proxy="jwt", token=jwt(signing_key))
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+        told = {answer.question: answer async for answer in ask(client, "")}
+    assert "without the token in the query the upgrade is refused [403]" == (
+        told["upgrade without the CSRF token"].text
+    )
 
 
 async def test_a_ticket_signs_in_and_each_session_takes_a_new_one(proxied: SimulatedSite) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -43,6 +44,7 @@ OUTBOX_INDEX = IndexModel(
 # Long enough to publish one document's events to a healthy broker; a relay that died blocks them this long.
 _CLAIM_FOR = timedelta(seconds=15)
 _PAUSE_AFTER_FAILURE = timedelta(seconds=1)
+_MEASURE_EVERY_S = 5.0
 
 
 def entry(
@@ -95,6 +97,7 @@ class OutboxRelay:
         self._clock = clock or SystemClock()
         self._concurrency = concurrency
         self._nudged = asyncio.Event()
+        self._measured_at = -_MEASURE_EVERY_S
 
     @store_errors()
     async def ensure_indexes(self) -> None:
@@ -111,23 +114,26 @@ class OutboxRelay:
         Events of one document keep their order. What could not be published stays, does not keep the other
         documents from being tried, and is raised as Transient at the end.
         """
-        budget = iter(range(limit))
-        results = await asyncio.gather(
-            *(self._drain(budget) for _ in range(min(self._concurrency, limit))), return_exceptions=True
-        )
+        running: set[asyncio.Task[int]] = set()
+        ended: list[asyncio.Task[int]] = []
+        try:
+            for _ in range(limit):
+                if len(running) == self._concurrency:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    ended += done
+                # As many failures as places: it is not this document, the broker is away.
+                if sum(task.exception() is not None for task in ended) >= self._concurrency:
+                    break
+                # One asks at a time: most rounds find nothing, and each question costs the server.
+                if (document := await self._claim()) is None:
+                    break
+                running.add(asyncio.create_task(self._publish(document)))
+        finally:
+            results = await asyncio.gather(*ended, *running, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return sum(result for result in results if isinstance(result, int))
-
-    async def _drain(self, budget: Any) -> int:
-        published = 0
-        for _ in budget:
-            document = await self._claim()
-            if document is None:
-                break
-            published += await self._publish(document)
-        return published
 
     @store_errors()
     async def _claim(self) -> Document | None:
@@ -188,8 +194,11 @@ class OutboxRelay:
 
     async def _round(self) -> None:
         try:
+            # Before anything is published: while the broker is away, the age is what has to be seen.
+            if monotonic() - self._measured_at >= _MEASURE_EVERY_S:
+                await self.measure()
+                self._measured_at = monotonic()
             await self.run_once()
-            await self.measure()
         except Transient as error:
             log.warning("outbox waits", collection=self._collection.name, error=str(error)[:500])
 

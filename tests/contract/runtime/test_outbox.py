@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.base import Reason
 from contracts.events import NotificationFailed, NotificationSent, Outcome
@@ -165,6 +166,14 @@ class TestOutboxRelay:
         assert await relay.measure() == 0
         await put(store, "a", [event(1, at=NOW - timedelta(seconds=40)), event(2)])
         assert await relay.measure() == 40
+
+    async def test_the_age_is_known_while_nothing_can_be_published(
+        self, store: Store, bus: OutboxBus, clock: FakeClock
+    ) -> None:
+        await put(store, "a", [event(1, at=NOW - timedelta(seconds=40))])
+        bus.poisoned = {event(1)["event_id"]}
+        await OutboxRelay(store.db["rows"], bus, clock=clock)._round()
+        assert REGISTRY.get_sample_value("broadsheet_outbox_oldest_seconds", {"collection": "rows"}) == 40
 
     async def test_nudged_relay_publishes_at_once_and_stops_when_told(
         self, store: Store, bus: OutboxBus

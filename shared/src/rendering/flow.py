@@ -1,21 +1,25 @@
-"""Fill flowing documents (Word, PowerPoint): paragraphs, tables whose rows repeat, blocks and conditions.
+"""Read flowing documents (Word, PowerPoint): paragraphs, tables whose rows repeat, blocks and conditions.
 
 Both kinds are trees of the same shape: containers hold paragraphs and tables, tables hold rows, rows hold
 cells, cells are containers. A paragraph or row that is nothing but a statement opens or closes a block and
 vanishes; a row whose tags name columns of a table is written once per row of the table.
+
+The tree is marked where something happens and written out once; ``build`` cuts the text at the marks.
 """
 
-from collections.abc import Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rendering.language import Language, Scope
+from rendering import program
+from rendering.marks import Marks, Open
+from rendering.media import asked, blip_beside
 from rendering.model import TemplateError
-from rendering.opc import child, local, namespace
-from rendering.tags import MAX_BLOCKS, Expression, Statement, expression, has_tags, pieces, statement
-from rendering.text import fill_runs
-from rendering.values import clean
+from rendering.opc import local, namespace
+from rendering.program import Attribute, Number, Steps, Value
+from rendering.shapes import shape_of
+from rendering.tags import MAX_BLOCKS, Statement, expression, has_tags, pieces, statement
+from rendering.text import Runs
 from rendering.xlsx.sheet import expressions_in, is_column
 
 Element = Any
@@ -36,199 +40,255 @@ CONTAINERS = frozenset(
     }
 )
 _NEEDS_PARAGRAPH = frozenset({"tc", "hdr", "ftr", "txBody", "txbxContent"})
-
-
-class Pictures:
-    """Puts a picture where a paragraph asks for one; what that means depends on the kind of document."""
-
-    def place(self, run: Element, name: str) -> None:
-        """Replace a run by the picture of that name."""
-        raise NotImplementedError
+_PROPERTIES = frozenset({"tcPr", "bodyPr", "lstStyle", "tblPr", "tblGrid"})
+_SHAPES = frozenset({"sp", "graphicFrame"})
+_COUNTED = {"p": "paragraph", "tbl": "table", "tr": "row", "tc": "cell", "sdt": "control"}
 
 
 @dataclass(slots=True)
-class _Node:
-    items: list[Element]
-    statement: Statement | None = None
-    tables: tuple[str, ...] = ()
-    branches: list[tuple[Statement, list["_Node"]]] = field(default_factory=list)
+class Kind:
+    """What differs between kinds of documents: how pictures, charts and long tables are written."""
+
+    picture: Callable[[str, str], program.Step]
+    blip: Callable[[str, str], program.Step]
+    chart: Callable[[str], program.Step] | None = None
+    room: Callable[[Element], int] | None = None
 
 
 @dataclass(slots=True)
 class Flow:
-    """Fills one part of a document."""
+    """Reads one part of a document. ``place`` is what people call it."""
 
-    language: Language
+    kind: Kind
     place: str
-    pictures: Pictures
-    budget: int = 2_000_000
+    marks: Marks
+    alive: set[Element] = field(default_factory=set)
 
-    def fill(self, element: Element, scope: Scope) -> None:
-        """Fill everything below an element."""
+    def read(self, root: Element) -> Steps:
+        """The steps that write the part."""
+        self._find(root)
+        self._walk(root, self.place, frozenset())
+        self._alternative_texts(root)
+        return self.marks.build(root)
+
+    def _find(self, root: Element) -> None:
+        """Remember what holds tags, so that nothing else is looked at."""
+        for text in root.iter("{*}t"):
+            if text.text and "{" in text.text:
+                one = text
+                while one is not None and one not in self.alive:
+                    self.alive.add(one)
+                    one = one.getparent()
+
+    def _walk(self, element: Element, place: str, bound: frozenset[str]) -> None:
+        if element not in self.alive:
+            return
         name = local(element)
         if name == "p":
-            self._paragraph(element, scope)
+            self._paragraph(element, place, bound)
         elif name in CONTAINERS:
-            self._container(element, scope)
+            self._container(element, place, bound)
         else:
-            for one in list(element):
-                if isinstance(one.tag, str):
-                    self.fill(one, scope)
+            self._children(element, place, bound)
 
-    def _container(self, element: Element, scope: Scope) -> None:
-        nodes = self._tree(list(element), scope)
-        if not self._plain(nodes):
-            items = list(self._write(nodes, scope, copy=False))
-            paragraph = next((e for e in element if local(e) == "p"), None)
-            if (
-                local(element) in _NEEDS_PARAGRAPH
-                and not any(local(i) == "p" for i in items)
-                and paragraph is not None
-            ):
-                items.append(paragraph.makeelement(paragraph.tag))
-            element[:] = items
-        else:
-            for one in list(element):
-                if isinstance(one.tag, str):
-                    self.fill(one, scope)
+    def _children(self, element: Element, place: str, bound: frozenset[str]) -> None:
+        counts: dict[str, int] = {}
+        for one in list(element):
+            name = local(one)
+            counts[name] = counts.get(name, 0) + 1
+            inner = f"{place}, {_COUNTED[name]} {counts[name]}" if name in _COUNTED else place
+            if name in _SHAPES:
+                inner = f"{self.place}, {shape_name(one)!r}"
+            self._walk(one, inner, bound)
 
-    @staticmethod
-    def _plain(nodes: list[_Node]) -> bool:
-        return all(node.statement is None and not node.tables for node in nodes)
-
-    def _tree(self, items: list[Element], scope: Scope) -> list[_Node]:
-        root: list[_Node] = []
-        stack: list[_Node] = []
-        bound = set(scope.names)
-        for item in items:
-            target = stack[-1].branches[-1][1] if stack else root
-            found = self._statement(item)
+    def _container(self, element: Element, place: str, bound: frozenset[str]) -> None:
+        stack: list[tuple[Statement, str, frozenset[str]]] = []
+        counts: dict[str, int] = {}
+        paragraph = ""  # what a paragraph is called here, once a block may leave none
+        for item in list(element):
+            name = local(item)
+            counts[name] = counts.get(name, 0) + 1
+            where = f"{place}, {_COUNTED[name]} {counts[name]}" if name in _COUNTED else place
+            found = self._statement(item, where) if item in self.alive else None
             if found is None:
-                target.append(_Node([item], tables=self._tables(item, scope, bound)))
-            elif found.word in {"for", "if"}:
-                node = _Node([item], found, (), [(found, [])])
-                bound.update(found.names)
-                target.append(node)
-                stack.append(node)
+                self._item(item, where, stack[-1][2] if stack else bound, repeated=_repeated(stack))
+                continue
+            paragraph = _qualified(item) if name == "p" else paragraph
+            if found.word in {"for", "if"}:
+                inner = (stack[-1][2] if stack else bound) | frozenset(found.names)
+                stack.append((found, where, inner))
                 if len(stack) > MAX_BLOCKS:
-                    raise TemplateError(self.place, "too many blocks stand in each other", "Use fewer")
-            elif not stack or (found.word.startswith("end") and found.word[3:] != _word(stack[-1])):
-                raise TemplateError(self.place, f"{found.word!r} closes nothing", "Open the block before it")
+                    raise TemplateError(where, "too many blocks stand in each other", "Use fewer")
+                self.marks.replace(item, Open.block(found, where))
+            elif not stack or (found.word.startswith("end") and found.word[3:] != stack[-1][0].word):
+                raise TemplateError(where, f"{found.word!r} closes nothing", "Open the block before it")
+            elif found.word == "elif" and stack[-1][0].word != "if":
+                raise TemplateError(where, "'elif' stands in a loop", "Put it between 'if' and 'endif'")
             elif found.word in {"elif", "else"}:
-                stack[-1].branches.append((found, []))
+                self.marks.replace(item, found)
             else:
                 stack.pop()
+                self.marks.replace(item, None)
         if stack:
-            word = _word(stack[-1])
-            raise TemplateError(
-                self.place,
-                f"{word!r} is never closed",
-                f"Add {{% end{word} %}} in a paragraph or row of its own",
-            )
-        return root
+            raise never_closed(stack[-1][0].word, stack[-1][1])
+        self._wrap(element, paragraph)
 
-    def _statement(self, item: Element) -> Statement | None:
+    def _wrap(self, element: Element, paragraph: str) -> None:
+        """Keep a container in order whatever its blocks leave of it."""
+        if local(element) != "tbl":
+            if paragraph and local(element) in _NEEDS_PARAGRAPH:
+                self.marks.inside(element, _PROPERTIES, Open.cell(paragraph))
+        elif not self.marks.repeats(element):
+            return
+        elif self.kind.room is None:
+            self.marks.around(element, Open.table(_qualified(element).removesuffix("tbl") + "tr"))
+        else:
+            self.marks.inside(element, _PROPERTIES, Open.slide_table(self.kind.room(element)))
+
+    def _statement(self, item: Element, place: str) -> Statement | None:
         """The statement an item consists of, or None."""
         if local(item) not in {"p", "tr"}:
             return None
         text = text_of(item).strip()
         if not text.startswith("{%"):
             return None
-        found = list(pieces(text, self.place))
-        return (
-            statement(found[0].body, self.place) if len(found) == 1 and found[0].kind == "statement" else None
-        )
+        found = list(pieces(text, place))
+        return statement(found[0].body, place) if len(found) == 1 and found[0].kind == "statement" else None
 
-    def _tables(self, item: Element, scope: Scope, bound: set[str]) -> tuple[str, ...]:
-        """The tables whose columns a row names outside any loop."""
-        text = text_of(item) if local(item) == "tr" else ""
+    def _item(self, item: Element, place: str, bound: frozenset[str], *, repeated: bool) -> None:
+        columns = self._columns(item, place, bound) if local(item) == "tr" and item in self.alive else ()
+        if repeated or columns:
+            self._copies(item)
+        self._walk(item, place, bound)
+        if columns:
+            self.marks.around(item, Open.rows(columns))
+        if local(item) == "tr" and self.kind.room is not None:
+            self.marks.around(item, Open.slide_row(max(int(item.get("h", "370840")), 1)))
+
+    def _columns(self, item: Element, place: str, bound: frozenset[str]) -> tuple[str, ...]:
+        """The names that may be tables whose columns a row names outside any loop."""
+        text = text_of(item)
         if not has_tags(text):
             return ()
-        paths = [p for one in expressions_in(text, self.place) for p, _, _ in one.paths]
-        found = (
-            p[0]
-            for p in paths
-            if is_column(p, bound) and p[0] in scope.data.tables and p[0] not in scope.rows
-        )
-        return tuple(dict.fromkeys(found))
+        paths = (path for one in expressions_in(text, place) for path, _, _ in one.paths)
+        return tuple(dict.fromkeys(path[0] for path in paths if is_column(path, set(bound))))
 
-    def _write(self, nodes: list[_Node], scope: Scope, *, copy: bool) -> Iterator[Element]:
-        for node in nodes:
-            if node.statement is not None:
-                yield from self._block(node, scope, copy=copy)
-            elif node.tables:
-                yield from self._rows(node, scope)
-            else:
-                item = deepcopy(node.items[0]) if copy else node.items[0]
-                self._spend()
-                if isinstance(item.tag, str):
-                    self.fill(item, scope)
-                yield item
+    def _copies(self, item: Element) -> None:
+        """Give what is repeated numbers of its own, and let bookmarks stand once."""
+        for one in list(item.iter()):
+            name = local(one)
+            if name == "docPr" and one.get("id", "").isdigit():
+                one.set("id", self.marks.token(Number(one.get("id"))))
+            elif name in {"bookmarkStart", "bookmarkEnd"} and one.getparent() is not None:
+                self.marks.around(one, Open.once())
+            elif name == "chart" and self.kind.chart is not None:
+                for key in [
+                    k for k, v in one.attrib.items() if k.endswith("}id") and self.marks.key not in v
+                ]:
+                    one.set(key, self.marks.token(self.kind.chart(one.get(key))))
 
-    def _block(self, node: _Node, scope: Scope, *, copy: bool) -> Iterator[Element]:
-        head, inner = node.branches[0]
-        if head.word == "for":
-            turned = False
-            for turn in self.language.loop(head, scope, self.place):
-                turned = True
-                yield from self._write(inner, turn, copy=True)
-            if not turned and len(node.branches) > 1:
-                yield from self._write(node.branches[1][1], scope, copy=copy)
-            return
-        for condition, branch in node.branches:
-            if condition.condition is None or self.language.holds(condition.condition, scope, self.place):
-                yield from self._write(branch, scope, copy=copy)
-                return
-
-    def _rows(self, node: _Node, scope: Scope) -> Iterator[Element]:
-        """One row per row of its tables; an empty table leaves no row behind."""
-        tables = {name: scope.page(name) for name in node.tables}
-        for number in range(max(len(rows) for rows in tables.values())):
-            self._spend()
-            row = deepcopy(node.items[0])
-            current = {name: rows[number] if number < len(rows) else None for name, rows in tables.items()}
-            self.fill(row, scope.with_rows(current))
-            yield row
-
-    def _spend(self) -> None:
-        self.budget -= 1
-        if self.budget < 0:
-            raise TemplateError(
-                self.place, "it grows beyond the limit", "Filter the data or loop over fewer rows"
-            )
-
-    def _paragraph(self, paragraph: Element, scope: Scope) -> None:
+    def _paragraph(self, paragraph: Element, place: str, bound: frozenset[str]) -> None:
         own = texts_of(paragraph)
         text = "".join(t.text or "" for t in own)
         if has_tags(text):
-            picture = self._picture(text)
-            if picture:
-                self._put(own, picture)
-            else:
-                filled = fill_runs([t.text or "" for t in own], self.language, scope, self.place)
-                for element, new in zip(own, filled, strict=True):
-                    if new != element.text:
-                        _set(element, clean(new))
+            self._fill(own, text, place)
         for nested in [
             e for e in paragraph.iter() if local(e) == "txbxContent" and _paragraph_of(e) is paragraph
         ]:
-            self.fill(nested, scope)
+            self._walk(nested, f"{place}, text box", bound)
 
-    def _picture(self, text: str) -> str | None:
-        found = list(pieces(text.strip(), self.place))
-        if len(found) != 1 or found[0].kind != "value":
-            return None
-        asked: Expression = expression(found[0].body, self.place)
-        return asked.picture
+    def _fill(self, own: list[Element], text: str, place: str) -> None:
+        found = list(pieces(text, place))
+        bare = [p for p in found if p.kind != "literal" or p.text.strip()]
+        if (
+            len(bare) == 1
+            and bare[0].kind == "value"
+            and (picture := expression(bare[0].body, place).picture)
+        ):
+            run = own[0].getparent()
+            for element in own[1:]:
+                element.text = ""
+            for element in [e for e in run if local(e) == "t"]:
+                run.remove(element)
+            run.append(self.marks.instruction(self.kind.picture(picture, place)))
+        elif any(piece.kind == "statement" for piece in found):
+            whole = program.Paragraph(Runs([t.text or "" for t in own], place))
+            for index, element in enumerate(own):
+                _set(element, self.marks.token(program.Run(whole, index, shape_of(element))))
+        else:
+            self._simple(own, text, place)
 
-    def _put(self, own: list[Element], picture: str) -> None:
-        for element in own[1:]:
-            element.text = ""
-        self.pictures.place(own[0].getparent(), picture)
+    def _simple(self, own: list[Element], text: str, place: str) -> None:
+        """A text without statements: words stay in their runs, a value stands where its tag begins."""
+        starts, at = [], 0
+        for element in own:
+            starts.append(at)
+            at += len(element.text or "")
+        starts.append(at + 1)
+        written = [""] * len(own)
+        run = 0
+        for piece in pieces(text, place):
+            end = piece.start + len(piece.text)
+            while starts[run + 1] <= piece.start:
+                run += 1
+            if piece.kind == "value":
+                asked = Value(expression(piece.body, place), place, shape_of(own[run]))
+                written[run] += self.marks.token(asked)
+            elif piece.kind == "literal":
+                begin = piece.start
+                while begin < end:
+                    while starts[run + 1] <= begin:
+                        run += 1
+                    stop = min(end, starts[run + 1])
+                    written[run] += text[begin:stop]
+                    begin = stop
+        for element, new in zip(own, written, strict=True):
+            if new != (element.text or ""):
+                _set(element, new)
+
+    def _alternative_texts(self, root: Element) -> None:
+        """Fill alternative texts; a picture whose alternative text asks for another becomes it."""
+        for properties in root.iter("{*}docPr", "{*}cNvPr"):
+            for attribute in ("descr", "title"):
+                text = properties.get(attribute, "")
+                if not has_tags(text):
+                    continue
+                place = f"{self.place}, picture {properties.get('name', '')!r}"
+                name = asked(text, place)
+                if name is None:
+                    properties.set(attribute, self.marks.token(Attribute(text, place)))
+                    continue
+                properties.set(attribute, name)
+                self._swap(properties, name, place)
+
+    def _swap(self, properties: Element, name: str, place: str) -> None:
+        blip = blip_beside(properties)
+        if blip is None:
+            return
+        for key in [k for k in blip.attrib if k.endswith("}embed")]:
+            blip.set(key, self.marks.token(self.kind.blip(name, place)))
+        for extension in [e for e in blip if local(e) == "extLst"]:
+            blip.remove(extension)  # the vector twin of the old picture
 
 
-def _word(node: _Node) -> str:
-    return node.branches[0][0].word
+def never_closed(word: str, place: str) -> TemplateError:
+    """What to say of a block that is open at the end."""
+    return TemplateError(
+        place, f"{word!r} is never closed", f"Add {{% end{word} %}} in a paragraph or row of its own"
+    )
+
+
+def shape_name(shape: Element) -> str:
+    """What a shape is called in the selection pane."""
+    return next((str(e.get("name", "")) for e in shape.iter("{*}cNvPr")), "")
+
+
+def _repeated(stack: list[tuple[Statement, str, frozenset[str]]]) -> bool:
+    return any(found.word == "for" for found, _, _ in stack)
+
+
+def _qualified(element: Element) -> str:
+    return f"{element.prefix}:{local(element)}" if element.prefix else local(element)
 
 
 def _paragraph_of(element: Element) -> Element | None:
@@ -241,7 +301,7 @@ def _paragraph_of(element: Element) -> Element | None:
 
 def texts_of(paragraph: Element) -> list[Element]:
     """The text elements of a paragraph, without those of text boxes anchored in it."""
-    return [e for e in paragraph.iter() if local(e) == "t" and _paragraph_of(e) is paragraph]
+    return [e for e in paragraph.iter("{*}t") if _paragraph_of(e) is paragraph]
 
 
 def text_of(item: Element) -> str:
@@ -249,9 +309,7 @@ def text_of(item: Element) -> str:
     if local(item) == "p":
         return "".join(t.text or "" for t in texts_of(item))
     cells = [c for c in item if local(c) in {"tc", "sdt"}]
-    return "".join(
-        text_of(p) for cell in cells for p in cell.iter() if local(p) == "p" and not _in_inner_table(p, item)
-    )
+    return "".join(text_of(p) for cell in cells for p in cell.iter("{*}p") if not _in_inner_table(p, item))
 
 
 def _in_inner_table(paragraph: Element, row: Element) -> bool:
@@ -264,24 +322,7 @@ def _in_inner_table(paragraph: Element, row: Element) -> bool:
 
 
 def _set(element: Element, text: str) -> None:
-    """Set the text of a run; line ends become line breaks."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    element.text = lines[0]
-    space = namespace(element)
-    if "wordprocessingml" in space:
+    """Set the text of a run."""
+    element.text = text
+    if "wordprocessingml" in namespace(element):
         element.set(_SPACE, "preserve")
-        after = element
-        for line in lines[1:]:
-            for one in (element.makeelement(space + "br"), element.makeelement(element.tag)):
-                after.addnext(one)
-                after = one
-            after.text = line
-            after.set(_SPACE, "preserve")
-        return
-    run = element.getparent()
-    for line in reversed(lines[1:]):
-        again = deepcopy(run)
-        again.tail = None
-        child(again, "t").text = line
-        run.addnext(again)
-        run.addnext(run.makeelement(space + "br"))

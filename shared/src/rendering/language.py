@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import minijinja
 
+from rendering.filters import MAX_TEXT, Filtered, environment, filtered, own_filters
 from rendering.model import (
     RESERVED_COLUMNS,
     Cell,
@@ -20,9 +21,8 @@ from rendering.model import (
     records,
 )
 from rendering.tags import PICTURE_ROOTS, SHOWN, TEXT, Expression, Path, Statement
-from rendering.values import display, number, shown, strftime
+from rendering.values import display, shown
 
-MAX_TEXT = 1_000_000  # characters one tag may print
 BASE_FUEL = 1_000_000
 FUEL_PER_CELL = 300
 
@@ -36,7 +36,6 @@ class Scope:
     data: RenderData
     names: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Record | None] = field(default_factory=dict)
-    pages: Mapping[str, slice] = field(default_factory=dict)
 
     def with_names(self, **names: Any) -> "Scope":
         """The same place, one loop further in."""
@@ -46,10 +45,9 @@ class Scope:
         """The same place, at a row of one or more tables; None is past the last row of that table."""
         return replace(self, rows={**self.rows, **rows})
 
-    def page(self, name: str) -> list[dict[str, Cell]]:
-        """The rows of a table that repeat at this place: all, or those of one page."""
-        found = list(records(self.data.tables[name]))
-        return found[self.pages[name]] if name in self.pages else found
+    def records(self, name: str) -> list[dict[str, Cell]]:
+        """The rows of a table."""
+        return list(records(self.data.tables[name]))
 
     def table(self, name: str) -> TableData | None:
         """The table of that name, unless a loop variable hides it."""
@@ -59,6 +57,10 @@ class Scope:
 def resolve(path: Path, scope: Scope, place: str) -> Any:
     """Follow a path through the data: a cell, a record or a list of records; the error says what exists."""
     root, rest = path[0], list(path[1:])
+    if len(rest) == 1 and root not in scope.names:
+        row = scope.rows.get(root)
+        if row is not None and rest[0] in row:
+            return row[rest[0]]
     if root in scope.names:
         return _descend(scope.names[root], rest, path, place)
     if root == "meta":
@@ -134,6 +136,7 @@ class Language:
         cells = sum(len(t.rows) * len(t.columns) for t in data.tables.values())
         self._left = options.limits.html_bytes
         self._env = environment(options, BASE_FUEL + FUEL_PER_CELL * cells, self._print)
+        self._own = own_filters(options)
         if html:
             self._env.auto_escape_callback = lambda _name: True
 
@@ -141,6 +144,8 @@ class Language:
         """The value of an expression, with the type the source gave it."""
         if expression.simple:
             found = resolve(expression.simple, scope, place)
+        elif call := filtered(expression):
+            found = self._filter(call, resolve(call.path, scope, place), place)
         else:
             source, context = self._context(expression, scope, place)
             found = self._run(lambda: self._env.eval_expr(source, **context), place)
@@ -157,6 +162,38 @@ class Language:
     def text(self, expression: Expression, scope: Scope, place: str) -> str:
         """The value of an expression as it reads in a text."""
         return display(raw(self.value(expression, scope, place)), self.options)
+
+    def column(self, expression: Expression, name: str, scope: Scope, place: str) -> list[str] | None:
+        """How a tag reads in every row of a table, or None where it is more than a column and a filter."""
+        call = None if expression.simple else filtered(expression)
+        path = expression.simple or (call.path if call else ())
+        table = scope.data.tables[name]
+        columns = {column.name: at for at, column in enumerate(table.columns)}
+        as_shown = len(path) == 3 and path[2] == TEXT  # noqa: PLR2004 - table.column.text
+        if len(path) != 2 + as_shown or path[0] != name or path[1] not in columns:
+            return None
+        at, options = columns[path[1]], self.options
+        cells = [row[at] for row in table.rows]
+        if as_shown:
+            texts = [shown(cell, options) for cell in cells]
+            return texts if call is None else [self._filtered_text(call, text, place) for text in texts]
+        if call is not None:
+            return [self._filtered_text(call, cell, place) for cell in cells]
+        return [display(raw(cell), options) for cell in cells]
+
+    def _filtered_text(self, call: Filtered, cell: Cell, place: str) -> str:
+        return display(self._filter(call, cell, place), self.options)
+
+    def _filter(self, call: Filtered, found: Any, place: str) -> Any:
+        """One of our own filters, without asking the engine."""
+        cell = shown(found.cell, self.options) if isinstance(found, _Shown) else raw(found)
+        if isinstance(cell, Mapping | list | tuple):
+            raise TemplateError(place, f"{'.'.join(call.path)!r} is a table or a row, not a value",
+                                "Name a column or use a loop")  # fmt: skip
+        try:
+            return self._own[call.name](cell, *call.arguments)
+        except TemplateError as error:
+            raise TemplateError(place, error.message, error.remedy) from error
 
     def holds(self, expression: Expression, scope: Scope, place: str) -> bool:
         """Whether a condition is true; empty, zero and missing are false."""
@@ -333,75 +370,3 @@ def rewrite(expression: Expression, scope: Scope) -> str:
 def subscripts(path: Path) -> str:
     """A path written so that any column name works: ``a["b c"]``."""
     return path[0] + "".join("[" + repr(part) + "]" for part in path[1:])
-
-
-_REMOVED = (
-    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "list", "batch",
-    "zip", "chain", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
-)  # fmt: skip
-
-
-def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.Environment:
-    """An engine with our filters only in reach: scanning refuses the rest before it gets here."""
-    env = minijinja.Environment(
-        debug=False, fuel=fuel, pycompat=False, undefined_behavior="strict", finalizer=finalizer
-    )
-    for name in ("debug", "namespace", "cycler", "joiner", "dict", "lipsum"):
-        env.remove_global(name)
-    for name in _REMOVED:
-        env.remove_filter(name)
-    env.add_filter("number", lambda value, decimals=0: _number(value, decimals, options))
-    env.add_filter("percent", lambda value, decimals=0: _percent(value, decimals, options))
-    env.add_filter("date", lambda value, pattern=options.date_format: _date(value, pattern, options.language))
-    env.add_filter("text", lambda value: display(raw(value), options))
-    env.add_filter("replace", _replace)
-    env.add_filter("join", lambda items, between="": _join(items, between, options))
-    return env
-
-
-def _number(value: Any, decimals: int, options: RenderOptions) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TemplateError("filter number", f"{str(value)[:40]!r} is not a number", "Use it on numbers only")
-    return number(value, decimals, options)
-
-
-def _percent(value: Any, decimals: int, options: RenderOptions) -> str:
-    text = _number(None if value is None else value * 100, decimals, options)
-    return f"{text}%" if text else ""
-
-
-def _date(value: Any, pattern: str, language: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise TemplateError(
-                "filter date", f"{value[:40]!r} is not a date", "Use it on dates only"
-            ) from None
-    if not isinstance(value, date):
-        raise TemplateError("filter date", f"{str(value)[:40]!r} is not a date", "Use it on dates only")
-    return strftime(value, pattern, language)
-
-
-def _bounded(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
-    return text
-
-
-def _replace(value: Any, old: str, new: str) -> str:
-    text = str(value)
-    if old and len(text) + text.count(old) * len(new) > MAX_TEXT:
-        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
-    return text.replace(old, new) if old else text
-
-
-def _join(items: Any, between: str, options: RenderOptions) -> str:
-    parts = [item if isinstance(item, str) else display(raw(item), options) for item in items]
-    if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
-        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
-    return between.join(parts)

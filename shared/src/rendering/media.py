@@ -56,7 +56,7 @@ class Media:
                     properties.set(attribute, fill(text, language, scope, owner))
                     continue
                 properties.set(attribute, name)
-                blip = _blip_beside(properties)
+                blip = blip_beside(properties)
                 if blip is not None:
                     new, _ = self.add(owner, name, owner)
                     for key in [k for k in blip.attrib if k.endswith("}embed")]:
@@ -72,7 +72,7 @@ def asked(text: str, place: str) -> str | None:
     return expression(found[0].body, place).picture if len(found) == 1 and found[0].kind == "value" else None
 
 
-def _blip_beside(properties: Element) -> Element | None:
+def blip_beside(properties: Element) -> Element | None:
     """The picture an alternative text belongs to."""
     holder = properties.getparent()
     while holder is not None and local(holder) not in {

@@ -4,6 +4,8 @@ The data sheet of such a chart is an embedded xlsx. It is filled like any workbo
 follow it, and the values stored in the chart are those that were written.
 """
 
+from collections.abc import Set as AbstractSet
+
 from rendering.gate import gate
 from rendering.language import Language, Scope
 from rendering.model import RenderOptions
@@ -15,9 +17,11 @@ from rendering.xlsx.moves import outside
 _MOST_STORED = 20_000  # here readers show the stored values: they do not open the embedded workbook
 
 
-def fill_charts(package: Package, scope: Scope, options: RenderOptions) -> None:
-    """Fill all charts of a package from the same data."""
-    for part in [n for n in package.names() if "/charts/" in n and n.endswith(".xml")]:
+def fill_charts(
+    package: Package, scope: Scope, options: RenderOptions, without: AbstractSet[str] = frozenset()
+) -> None:
+    """Fill all charts of a package from the same data, but for those that are filled already."""
+    for part in [n for n in package.names() if "/charts/" in n and n.endswith(".xml") and n not in without]:
         fill_chart(package, part, scope, options)
 
 

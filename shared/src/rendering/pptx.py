@@ -1,41 +1,31 @@
 """A PowerPoint template filled: text, tables, pictures, charts; slides repeat and long tables run over.
 
 A shape whose text is ``{% slide for c in by_carrier.rows %}`` or ``{% slide if cancelled > 0 %}`` rules its
-slide and vanishes: the slide is written once per turn, or only under the condition. A table with a repeating
-row that does not fit its slide goes on, with its other rows, on copies of the slide.
+slide and vanishes: the slide is written once per turn, or only under the condition. A second rule on the same
+slide stands inside the first. A table whose rows do not fit its slide goes on, with its other rows, on copies
+of the slide.
 """
 
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
-from lxml import etree
-
-from rendering.flow import Flow, Pictures, text_of
+from rendering.deck import Deck
+from rendering.flow import Flow, Kind, shape_name, text_of
 from rendering.language import Language, Scope
+from rendering.marks import Marks
 from rendering.media import EMU, Media, asked
 from rendering.model import RenderData, RenderOptions, TemplateError
 from rendering.office_charts import fill_chart
-from rendering.opc import Package, child, descendants, local, namespace, serialize
+from rendering.opc import Package, child, descendants, local, namespace
+from rendering.program import Call, Context, Steps, write_all
 from rendering.tags import Statement, has_tags, pieces, statement
-from rendering.xlsx.sheet import expressions_in, is_column
 
 Element = Any
 MAX_SLIDES = 1_000
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _MARGIN = 36 * 12_700  # half an inch stays free at the foot of a slide
-_OWN = frozenset({"chart", "package"})  # every slide has its own numbers
-_NOT_COPIED = frozenset({"notesSlide"})  # notes belong to one slide
-_FIRST_ID = 256  # slide ids below are reserved
-
-
-@dataclass(frozen=True, slots=True)
-class _Show:
-    """One slide to be written: which slide of the template, with which names and rows."""
-
-    part: str
-    scope: Scope
 
 
 def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
@@ -44,188 +34,181 @@ def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     found = package.related("", "officeDocument")
     if not found or local(package.xml(found[0])) != "presentation":
         raise TemplateError("template", "it is no PowerPoint presentation", "Upload a pptx file")
-    deck = _Deck(package, found[0], data, options)
-    shows = deck.shows()
-    deck.write(shows)
+    deck = Deck(package, found[0])
+    filler = _Filler(package, deck, Language(data, options), Media(package, data, options, "ppt"))
+    for number, (entry, part) in enumerate(deck.slides(), 1):
+        deck.replace(entry, part, filler.slide(part, f"slide {number}"))
+    for part, place in behind(package, found[0]):
+        filler.fill(part, filler.read(part, place), Scope(data))
+    deck.save()
     return package.save(), []
 
 
-class _Deck:
-    """The presentation part and its slides."""
+def behind(package: Package, main: str) -> list[tuple[str, str]]:
+    """Masters and layouts, and what people call them."""
+    masters = package.related(main, "slideMaster")
+    found = [*masters, *package.related(main, "notesMaster")]
+    found.extend(layout for master in masters for layout in package.related(master, "slideLayout"))
+    return [(part, part.rpartition("/")[2].removesuffix(".xml")) for part in dict.fromkeys(found)]
 
-    def __init__(self, package: Package, part: str, data: RenderData, options: RenderOptions) -> None:
-        self.package, self.part, self.data, self.options = package, part, data, options
-        self.root = package.xml(part)
-        self.media = Media(package, data, options, "ppt")
-        self.targets = {rel.id: rel.target for rel in package.rels(part) if not rel.external}
-        size = child(self.root, "sldSz")
-        self.height = int(size.get("cy", "6858000")) if size is not None else 6_858_000
 
-    def slides(self) -> list[tuple[Element, str]]:
-        """Entries of the slide list and the parts they show."""
-        holder = child(self.root, "sldIdLst")
-        entries = [e for e in (holder if holder is not None else ()) if local(e) == "sldId"]
-        rels = [(e, next((v for k, v in e.attrib.items() if k.endswith("}id")), "")) for e in entries]
-        return [(e, self.targets[r]) for e, r in rels if self.targets.get(r, "") in self.package]
+@dataclass(slots=True)
+class _Read:
+    """A part that was read: the rules of its slide, and the steps that write it, if there are any."""
 
-    def shows(self) -> list[tuple[Element, list[_Show]]]:
-        """What every slide of the template becomes: none, one or many."""
-        result, count = [], 0
-        for entry, part in self.slides():
-            shows = list(self._of(part))
-            count += len(shows)
-            if count > MAX_SLIDES:
-                raise TemplateError(part, f"there would be more than {MAX_SLIDES} slides", "Filter the data")
-            result.append((entry, shows))
-        return result
+    rules: list[Statement]
+    steps: Steps | None = None
+    free_id: int = 0
 
-    def _of(self, part: str) -> Iterator[_Show]:
+
+@dataclass(slots=True)
+class _Filler:
+    package: Package
+    deck: Deck
+    language: Language
+    media: Media
+    slides: int = 0
+
+    def slide(self, part: str, place: str) -> list[str]:
+        """Write what a slide of the template becomes; returns its parts in order: none, one or many."""
+        read = self.read(part, place)
+        notes = next(iter(self.package.related(part, "notesSlide")), "")
+        noted = self.read(notes, f"{place}, notes") if notes else None
+        shows: list[tuple[str, str | None, Scope]] = []
+        for scope in _scopes(read.rules, self.language, Scope(self.language.data), place):
+            shows.extend(self._pages(read, part, scope, place, first=not shows))
+        for target, text, scope in shows:  # only now: copies are made of the template's own slide
+            if text is not None:
+                self.package.write(target, text.encode())
+            self._charts(target, scope)
+            if noted is not None:
+                for own in self.package.related(target, "notesSlide"):
+                    self.fill(own, noted, scope)
+        return [target for target, _, _ in shows]
+
+    def _pages(
+        self, read: _Read, part: str, scope: Scope, place: str, *, first: bool
+    ) -> Iterator[tuple[str, str | None, Scope]]:
+        """The pages of one turn of a slide: more than one where a table runs over."""
+        at = self._context(part, read)
+        while at.page < at.pages:
+            self.slides += 1
+            if self.slides > MAX_SLIDES:
+                raise TemplateError(place, f"there would be more than {MAX_SLIDES} slides", "Filter the data")
+            at.owner = part if first and not at.page else self.deck.copy(part)
+            yield at.owner, _written(read, at, scope), scope
+            at.page += 1
+            at.seen.clear()
+
+    def read(self, part: str, place: str) -> _Read:
+        """Read one part."""
+        content = self.package.read(part)
+        if b"{" not in content:
+            return _Read([])
         root = self.package.xml(part)
-        rule = next((r for shape in descendants(root, "sp") if (r := _rule(shape, part)) is not None), None)
-        language = Language(self.data, self.options)
-        for scope in _scopes(rule, language, Scope(self.data), part):
-            for page in self._pages(root, scope):
-                yield _Show(part, page)
+        marks = Marks.of(content)
+        rules = []
+        for shape in descendants(root, "sp"):
+            rule = rule_of(shape, f"{place}, {shape_name(shape)!r}")
+            if rule is not None:
+                rules.append(rule)
+                shape.getparent().remove(shape)
+        self._pictures(root, place, marks)
+        steps = Flow(Kind(_no_picture, self._blip, room=self._room), place, marks).read(root)
+        numbers = [int(e.get("id")) for e in root.iter("{*}cNvPr") if e.get("id", "").isdigit()]
+        touched = rules or not marks.empty
+        return _Read(rules, steps if touched else None, max(numbers, default=0))
 
-    def _pages(self, root: Element, scope: Scope) -> Iterator[Scope]:
-        """The scopes of a slide: one, or one per page if a table would run over its foot."""
-        name, rows = "", 0
-        for frame in descendants(root, "graphicFrame"):
-            for table in descendants(frame, "tbl"):
-                found = _repeating(table, scope)
-                if found:
-                    fits = self._fits(frame, table)
-                    if not name or fits < rows:
-                        name, rows = found, fits
-        whole = self.data.tables.get(name)
-        if whole is None or len(whole.rows) <= rows:
-            yield scope
-            return
-        for start in range(0, len(whole.rows), rows):
-            yield replace(scope, pages={name: slice(start, start + rows)})
+    def fill(self, part: str, read: _Read, scope: Scope) -> None:
+        """Write a part that is no slide."""
+        text = _written(read, self._context(part, read), scope)
+        if text is not None:
+            self.package.write(part, text.encode())
 
-    def _fits(self, frame: Element, table: Element) -> int:
-        """How many repeated rows the slide has room for."""
-        offset = next(iter(descendants(frame, "off")), None)
-        top = int(offset.get("y", "0")) if offset is not None else 0
-        rows = [row for row in table if local(row) == "tr"]
-        heights = [max(int(row.get("h", "370840")), 1) for row in rows]
-        repeated = [
-            h for row, h in zip(rows, heights, strict=True) if has_tags(text_of(row)) and "." in text_of(row)
-        ]
-        height = repeated[0] if repeated else heights[0]
-        room = self.height - _MARGIN - top - (sum(heights) - height)
-        return max(room // height, 1)
+    def _context(self, part: str, read: _Read) -> Context:
+        return Context(self.language, part, self.language.options.limits.part_bytes, read.free_id)
 
-    def write(self, planned: list[tuple[Element, list[_Show]]]) -> None:
-        """Write the slides and their list."""
-        holder = child(self.root, "sldIdLst")
-        ids = [int(e.get("id", "0")) for e in descendants(self.root, "sldId")]
-        number = max([_FIRST_ID, *ids])
-        changed = False
-        for entry, shows in planned:
-            at = list(holder).index(entry)
-            copies = (
-                [shows[0].part, *(self.package.copy(show.part, _OWN, _NOT_COPIED) for show in shows[1:])]
-                if shows
-                else []
-            )
-            if not shows:
-                holder.remove(entry)
-                changed = True
-            for turn, part in enumerate(copies):
-                if turn:
-                    number += 1
-                    changed = True
-                    new = deepcopy(entry)
-                    new.set("id", str(number))
-                    key = next(k for k in new.attrib if k.endswith("}id"))
-                    new.set(key, self.package.add_rel(self.part, _OFFICE + "/slide", part))
-                    holder.insert(at + turn, new)
-            for show, part in zip(shows, copies, strict=True):
-                self._fill(part, show)
-        if changed:
-            self._sections()
-            self.package.write(self.part, serialize(self.root))
-
-    def _sections(self) -> None:
-        """Forget sections: they list slides by number, and a slide in none of them is an error."""
-        for element in descendants(self.root, "ext"):
-            if any(local(e) == "sectionLst" for e in element):
-                element.getparent().remove(element)
-
-    def _fill(self, part: str, show: _Show) -> None:
+    def _charts(self, part: str, scope: Scope) -> None:
+        own = Scope(self.language.data, scope.names)
         for rel in self.package.rels(part):
             if rel.kind == "chart" and rel.target in self.package:
-                fill_chart(self.package, rel.target, Scope(self.data, show.scope.names), self.options)
-        if b"{" not in self.package.read(part):
-            return
-        root = self.package.xml(part)
-        before = etree.tostring(root)
-        for shape in descendants(root, "sp"):
-            if _rule(shape, part) is not None:
-                shape.getparent().remove(shape)
-        language = Language(self.data, self.options)
-        self._pictures(root, part)
-        Flow(language, part, _NoInline()).fill(root, show.scope)
-        self.media.swap(root, part, language, show.scope)
-        if etree.tostring(root) != before:
-            self.package.write(part, serialize(root))
+                fill_chart(self.package, rel.target, own, self.language.options)
 
-    def _pictures(self, root: Element, part: str) -> None:
+    def _room(self, table: Element) -> int:
+        """How high the rows of a table may be together."""
+        frame = table.getparent()
+        while frame is not None and local(frame) != "graphicFrame":
+            frame = frame.getparent()
+        offset = next(iter(descendants(frame, "off")), None) if frame is not None else None
+        return self.deck.height - _MARGIN - (int(offset.get("y", "0")) if offset is not None else 0)
+
+    def _blip(self, name: str, place: str) -> Call:
+        return Call(lambda at, _: self.media.add(at.owner, name, place)[0])
+
+    def _pictures(self, root: Element, place: str, marks: Marks) -> None:
         """A shape whose text asks for a picture becomes that picture, in its place and no larger."""
         for shape in descendants(root, "sp"):
-            body = child(shape, "txBody")
-            text = "".join(text_of(p) for p in body if local(p) == "p") if body is not None else ""
-            name = asked(text, part) if has_tags(text) else None
+            text = _text(shape)
+            where = f"{place}, {shape_name(shape)!r}"
+            name = asked(text, where) if has_tags(text) else None
             if name is None:
                 continue
             offset = next(iter(descendants(shape, "xfrm")), None)
             if offset is None:
                 raise TemplateError(
-                    part, f"the shape for {name!r} takes its place from the layout", "Move or resize it once"
+                    where, f"the shape for {name!r} takes its place from the layout", "Move or resize it once"
                 )
-            rel, image = self.media.add(part, name, part)
-            shape.getparent().replace(shape, _picture(shape, offset, rel, name, (image.width, image.height)))
+            marks.replace(shape, _picture(self.media, shape, offset, name, where))
 
 
-def _picture(shape: Element, frame: Element, rel: str, name: str, size: tuple[int, int]) -> Element:
-    space, drawing = namespace(shape), namespace(frame)
+def _written(read: _Read, at: Context, scope: Scope) -> str | None:
+    if read.steps is None:
+        return None
+    out: list[str] = []
+    write_all(read.steps, out, at, scope)
+    return "".join(out)
+
+
+def _picture(media: Media, shape: Element, frame: Element, name: str, where: str) -> Call:
+    space, drawing = namespace(shape)[1:-1], namespace(frame)[1:-1]
     place, extent = child(frame, "off"), child(frame, "ext")
     x, y, width, height = (
         int(e.get(k)) for e, k in ((place, "x"), (place, "y"), (extent, "cx"), (extent, "cy"))
     )
-    scale = min(width / (size[0] * EMU), height / (size[1] * EMU))
-    fit = round(size[0] * EMU * scale), round(size[1] * EMU * scale)
     properties = next(iter(descendants(shape, "cNvPr")), None)
-    number = properties.get("id", "2") if properties is not None else "2"
-    left, top = x + (width - fit[0]) // 2, y + (height - fit[1]) // 2
-    picture = etree.fromstring(
-        f'<p:pic xmlns:p="{space[1:-1]}" xmlns:a="{drawing[1:-1]}" xmlns:r="{_OFFICE}">'
-        f'<p:nvPicPr><p:cNvPr id="{number}" name="Picture {number}"/>'
-        '<p:cNvPicPr><a:picLocks noChangeAspect="1"/></p:cNvPicPr><p:nvPr/></p:nvPicPr>'
-        f'<p:blipFill><a:blip r:embed="{rel}"/><a:stretch><a:fillRect/></a:stretch></p:blipFill>'
-        f'<p:spPr><a:xfrm><a:off x="{left}" y="{top}"/><a:ext cx="{fit[0]}" cy="{fit[1]}"/></a:xfrm>'
-        '<a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr></p:pic>'
-    )
-    picture[0][0].set("descr", name)
-    return picture
+    number = escape(properties.get("id", "2") if properties is not None else "2")
 
-
-class _NoInline(Pictures):
-    """Text of a slide cannot hold pictures; shapes that ask for one were replaced before."""
-
-    def place(self, run: Element, name: str) -> None:
-        del run
-        raise TemplateError(
-            "slide", f"the picture {name!r} stands in a table cell", "Give it a text box of its own"
+    def write(at: Context, _: Scope) -> str:
+        rel, image = media.add(at.owner, name, where)
+        scale = min(width / (image.width * EMU), height / (image.height * EMU))
+        fit = round(image.width * EMU * scale), round(image.height * EMU * scale)
+        left, top = x + (width - fit[0]) // 2, y + (height - fit[1]) // 2
+        return (
+            f'<p:pic xmlns:p="{space}" xmlns:a="{drawing}" xmlns:r="{_OFFICE}">'
+            f'<p:nvPicPr><p:cNvPr id="{number}" name="Picture {number}" descr="{escape(name)}"/>'
+            '<p:cNvPicPr><a:picLocks noChangeAspect="1"/></p:cNvPicPr><p:nvPr/></p:nvPicPr>'
+            f'<p:blipFill><a:blip r:embed="{rel}"/><a:stretch><a:fillRect/></a:stretch></p:blipFill>'
+            f'<p:spPr><a:xfrm><a:off x="{left}" y="{top}"/><a:ext cx="{fit[0]}" cy="{fit[1]}"/></a:xfrm>'
+            '<a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr></p:pic>'
         )
 
+    return Call(write)
 
-def _rule(shape: Element, place: str) -> Statement | None:
-    """The statement a shape rules its slide with."""
+
+def _no_picture(name: str, place: str) -> Call:
+    raise TemplateError(
+        place, f"the picture {name!r} stands in a table cell", "Give it a text box of its own"
+    )
+
+
+def _text(shape: Element) -> str:
     body = child(shape, "txBody")
-    text = "".join(text_of(p) for p in body if local(p) == "p").strip() if body is not None else ""
+    return "".join(text_of(p) for p in body if local(p) == "p").strip() if body is not None else ""
+
+
+def rule_of(shape: Element, place: str) -> Statement | None:
+    """The statement a shape rules its slide with."""
+    text = _text(shape)
     if not text.startswith("{%"):
         return None
     found = list(pieces(text, place))
@@ -239,23 +222,14 @@ def _rule(shape: Element, place: str) -> Statement | None:
     return rule
 
 
-def _scopes(rule: Statement | None, language: Language, scope: Scope, place: str) -> Iterator[Scope]:
-    if rule is None:
+def _scopes(rules: list[Statement], language: Language, scope: Scope, place: str) -> Iterator[Scope]:
+    """The scopes of a slide: its rules one in another, in the order of the shapes."""
+    if not rules:
         yield scope
-    elif rule.word == "for":
-        yield from language.loop(rule, scope, place)
+        return
+    rule, inner = rules[0], rules[1:]
+    if rule.word == "for":
+        for turn in language.loop(rule, scope, place):
+            yield from _scopes(inner, language, turn, place)
     elif rule.condition is None or language.holds(rule.condition, scope, place):
-        yield scope
-
-
-def _repeating(table: Element, scope: Scope) -> str:
-    """The table of data a table of the slide repeats its row for."""
-    for row in table:
-        text = text_of(row) if local(row) == "tr" else ""
-        if not has_tags(text) or "{%" in text:
-            continue
-        for one in expressions_in(text, "slide"):
-            for path, _, _ in one.paths:
-                if is_column(path, set(scope.names)) and path[0] in scope.data.tables:
-                    return path[0]
-    return ""
+        yield from _scopes(inner, language, scope, place)

@@ -28,20 +28,36 @@ def fragments(text: str, language: Language, scope: Scope, place: str) -> list[F
     return list(_write(_tree(text, place), language, scope, place))
 
 
+class Runs:
+    """A text that is cut into runs of different looks, read once and filled as often as needed."""
+
+    __slots__ = ("_place", "_starts", "_tree", "_whole")
+
+    def __init__(self, texts: list[str], place: str) -> None:
+        self._place = place
+        self._starts, at = [], 0
+        for text in texts:
+            self._starts.append(at)
+            at += len(text)
+        self._whole = "".join(texts)
+        self._tree = _tree(self._whole, place)
+
+    def fill(self, language: Language, scope: Scope) -> list[str]:
+        """The text of every run; a tag takes the look of the run it begins in."""
+        starts = self._starts
+        result = [""] * len(starts)
+        run = 0
+        parts = list(_write(self._tree, language, scope, self._place))
+        for source, part in _split_literals(parts, self._whole, starts):
+            while run + 1 < len(starts) and starts[run + 1] <= source:
+                run += 1
+            result[run] += part
+        return result
+
+
 def fill_runs(texts: list[str], language: Language, scope: Scope, place: str) -> list[str]:
-    """Fill a text that is cut into runs of different looks; a tag takes the look of the run it begins in."""
-    starts, at = [], 0
-    for text in texts:
-        starts.append(at)
-        at += len(text)
-    result = [""] * len(texts)
-    whole = "".join(texts)
-    run = 0
-    for source, part in _split_literals(fragments(whole, language, scope, place), whole, starts):
-        while run + 1 < len(texts) and starts[run + 1] <= source:
-            run += 1
-        result[run] += part
-    return result
+    """Fill a text of several runs once."""
+    return Runs(texts, place).fill(language, scope)
 
 
 def _split_literals(parts: list[Fragment], whole: str, starts: list[int]) -> Iterator[Fragment]:

@@ -165,7 +165,7 @@ def test_a_shape_becomes_the_picture_it_asks_for() -> None:
 def test_mistakes_name_the_slide() -> None:
     deck = pptx.Presentation()
     box(deck.slides.add_slide(deck.slide_layouts[6]), "{{ nope }}")
-    with pytest.raises(TemplateError, match=r"ppt/slides/slide1\.xml: there is no value"):
+    with pytest.raises(TemplateError, match=r"slide 1, .TextBox 1., paragraph 1: there is no value"):
         filled(save(deck), report())
 
 

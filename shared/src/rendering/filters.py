@@ -1,0 +1,122 @@
+"""The filters of the language: ours, and the engine with nothing else in reach."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import minijinja
+
+from rendering.model import RenderOptions, TemplateError, raw
+from rendering.tags import Expression, Path
+from rendering.values import display, number, strftime
+
+MAX_TEXT = 1_000_000  # characters one tag may print
+_CALL = re.compile(
+    r"""\s*\|\s*(?P<name>number|percent|date)\s*(?:\(\s*(?:(?P<number>\d{1,3})|"(?P<double>[^"\\]*)"|'(?P<single>[^'\\]*)')?\s*\))?\s*$"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A tag that is a path and one of our own filters: it needs no engine."""
+
+    path: Path
+    name: str
+    arguments: tuple[int | str, ...]
+
+
+@lru_cache(maxsize=4_096)
+def filtered(expression: Expression) -> Filtered | None:
+    """Read ``path | number(2)`` and its like; None for everything else."""
+    if len(expression.paths) != 1 or expression.source[: expression.paths[0][1]].strip():
+        return None
+    path, _, end = expression.paths[0]
+    call = _CALL.match(expression.source, end)
+    if call is None:
+        return None
+    given = next((v for v in (call["double"], call["single"]) if v is not None), None)
+    arguments: tuple[int | str, ...] = () if given is None else (given,)
+    return Filtered(path, call["name"], (int(call["number"]),) if call["number"] else arguments)
+
+
+def own_filters(options: RenderOptions) -> Mapping[str, Callable[..., str]]:
+    """The filters that write values for people, in the separators and language of the report."""
+    return {
+        "number": lambda value, decimals=0: _number(value, decimals, options),
+        "percent": lambda value, decimals=0: _percent(value, decimals, options),
+        "date": lambda value, pattern=options.date_format: _date(value, pattern, options.language),
+        "text": lambda value: display(raw(value), options),
+    }
+
+
+_REMOVED = (
+    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "list", "batch",
+    "zip", "chain", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
+)  # fmt: skip
+
+
+def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.Environment:
+    """An engine with our filters only in reach: scanning refuses the rest before it gets here."""
+    env = minijinja.Environment(
+        debug=False, fuel=fuel, pycompat=False, undefined_behavior="strict", finalizer=finalizer
+    )
+    for name in ("debug", "namespace", "cycler", "joiner", "dict", "lipsum"):
+        env.remove_global(name)
+    for name in _REMOVED:
+        env.remove_filter(name)
+    for name, own in own_filters(options).items():
+        env.add_filter(name, own)
+    env.add_filter("replace", _replace)
+    env.add_filter("join", lambda items, between="": _join(items, between, options))
+    return env
+
+
+def _number(value: Any, decimals: int, options: RenderOptions) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TemplateError("filter number", f"{str(value)[:40]!r} is not a number", "Use it on numbers only")
+    return number(value, decimals, options)
+
+
+def _percent(value: Any, decimals: int, options: RenderOptions) -> str:
+    text = _number(None if value is None else value * 100, decimals, options)
+    return f"{text}%" if text else ""
+
+
+def _date(value: Any, pattern: str, language: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise TemplateError(
+                "filter date", f"{value[:40]!r} is not a date", "Use it on dates only"
+            ) from None
+    if not isinstance(value, date):
+        raise TemplateError("filter date", f"{str(value)[:40]!r} is not a date", "Use it on dates only")
+    return strftime(value, pattern, language)
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return text
+
+
+def _replace(value: Any, old: str, new: str) -> str:
+    text = str(value)
+    if old and len(text) + text.count(old) * len(new) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return text.replace(old, new) if old else text
+
+
+def _join(items: Any, between: str, options: RenderOptions) -> str:
+    parts = [item if isinstance(item, str) else display(raw(item), options) for item in items]
+    if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
+        raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
+    return between.join(parts)

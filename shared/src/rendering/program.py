@@ -1,0 +1,361 @@
+"""What a part of a document becomes once its tags are read: a list of steps that write text.
+
+A template part is read once (``flow``); what follows is joining texts, which is why a long table costs what
+its characters cost. Steps know nothing of elements: all of the part that no tag touches is literal text.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import escape
+from typing import Protocol
+
+from rendering.language import Language, Scope
+from rendering.model import TemplateError
+from rendering.tags import Expression, Statement
+from rendering.text import Runs, fill
+from rendering.values import clean
+
+Shape = Callable[[str], str]
+"""How a text is written at its place: escaped, its line ends as the document has them."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One writing of one part. ``left`` is how many characters it may still grow by."""
+
+    language: Language
+    owner: str
+    left: int
+    free_id: int = 0
+    loops: int = 0
+    seen: set[int] = field(default_factory=set)
+    page: int = 0
+    pages: int = 1
+    rows: "list[TableRow] | None" = None
+    paged: dict[int, list[list[str]]] = field(default_factory=dict)
+
+    def spend(self, size: int) -> None:
+        """Count characters; refuses what grows beyond the limit."""
+        self.left -= size
+        if self.left < 0:
+            raise TemplateError(
+                self.owner, "it grows beyond the limit", "Filter the data or loop over fewer rows"
+            )
+
+    def first(self, step: object) -> bool:
+        """Whether a step is reached for the first time in this writing."""
+        known = id(step) in self.seen
+        self.seen.add(id(step))
+        return not known
+
+    def number(self) -> int:
+        """A drawing number nobody has."""
+        self.free_id += 1
+        return self.free_id
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of a slide's table as it was written."""
+
+    height: int
+    repeated: bool
+    xml: str
+
+
+class Step(Protocol):
+    """Writes its part of the text."""
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append to ``out``."""
+
+
+Steps = list[Step]
+
+
+def write_all(steps: Steps, out: list[str], at: Context, scope: Scope) -> None:
+    """Run steps in order."""
+    for step in steps:
+        step.write(out, at, scope)
+
+
+@dataclass(slots=True, eq=False)
+class Literal:
+    """What no tag touches."""
+
+    text: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append the text."""
+        del scope
+        at.spend(len(self.text))
+        out.append(self.text)
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """One ``{{ value }}``."""
+
+    expression: Expression
+    place: str
+    shape: Shape
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append the value as it reads in a text."""
+        text = at.language.text(self.expression, scope, self.place)
+        out.append(self.shape(at.language.spend(text, self.place)))
+
+
+@dataclass(slots=True, eq=False)
+class Paragraph:
+    """A text with statements in it, over one run or several."""
+
+    runs: Runs
+    filled: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of such a text; the first one fills all of them."""
+
+    paragraph: Paragraph
+    index: int
+    shape: Shape
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append what this run gets."""
+        if self.index == 0:
+            self.paragraph.filled = self.paragraph.runs.fill(at.language, scope)
+        out.append(self.shape(self.paragraph.filled[self.index]))
+
+
+@dataclass(slots=True, eq=False)
+class Attribute:
+    """The text of an attribute."""
+
+    text: str
+    place: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append the filled text."""
+        out.append(escape(clean(fill(self.text, at.language, scope, self.place))).replace("\n", "&#10;"))
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """Something only the kind of document knows: a picture, the number of a drawing, a chart of its own."""
+
+    make: Callable[[Context, Scope], str]
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append what it makes."""
+        out.append(self.make(at, scope))
+
+
+@dataclass(slots=True, eq=False)
+class Number:
+    """The number of a drawing: the first copy keeps the one it has, others get one of their own."""
+
+    original: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Append the number."""
+        del scope
+        out.append(self.original if at.first(self) else str(at.number()))
+
+
+@dataclass(slots=True, eq=False)
+class Once:
+    """What may stand in a document once only, such as a bookmark."""
+
+    inner: Steps
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write it the first time."""
+        if at.first(self):
+            write_all(self.inner, out, at, scope)
+
+
+@dataclass(slots=True, eq=False)
+class For:
+    """A loop over rows or groups."""
+
+    head: Statement
+    place: str
+    inner: Steps
+    otherwise: Steps
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the inside once per turn, or what stands for no turn at all."""
+        turned = False
+        at.loops += 1
+        for turn in at.language.loop(self.head, scope, self.place):
+            turned = True
+            at.spend(1)
+            write_all(self.inner, out, at, turn)
+        at.loops -= 1
+        if not turned:
+            write_all(self.otherwise, out, at, scope)
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    """The first branch whose condition holds."""
+
+    branches: list[tuple[Statement, Steps]]
+    place: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write that branch."""
+        for head, inner in self.branches:
+            if head.condition is None or at.language.holds(head.condition, scope, self.place):
+                write_all(inner, out, at, scope)
+                return
+
+
+@dataclass(slots=True, eq=False)
+class Rows:
+    """A row whose tags name columns: once per row of those tables that are in the data and not in a loop."""
+
+    candidates: tuple[str, ...]
+    inner: Steps
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the rows; an empty table leaves none."""
+        known = scope.data.tables
+        names = [n for n in self.candidates if n in known and n not in scope.rows and n not in scope.names]
+        if not names:
+            write_all(self.inner, out, at, scope)
+            return
+        at.loops += 1
+        if len(names) > 1 or not self._by_column(names[0], out, at, scope):
+            tables = {name: scope.records(name) for name in names}
+            for number in range(max(len(rows) for rows in tables.values())):
+                at.spend(1)
+                current = {n: rows[number] if number < len(rows) else None for n, rows in tables.items()}
+                write_all(self.inner, out, at, scope.with_rows(current))
+        at.loops -= 1
+
+    def _by_column(self, name: str, out: list[str], at: Context, scope: Scope) -> bool:
+        """The same a column at a time, where every tag is a column or a filter of ours on one."""
+        cover = self.inner[0] if len(self.inner) == 1 else None
+        steps = cover.inner if isinstance(cover, SlideRow) else self.inner
+        pattern, columns = [], []
+        for step in steps:
+            if isinstance(step, Literal):
+                pattern.append(step.text.replace("%", "%%"))
+                continue
+            texts = (
+                at.language.column(step.expression, name, scope, step.place)
+                if isinstance(step, Value)
+                else None
+            )
+            if texts is None or not isinstance(step, Value):
+                return False
+            pattern.append("%s")
+            columns.append(list(map(step.shape, texts)))
+        if not columns:
+            return False
+        line = "".join(pattern)
+        at.spend(len(line) * len(columns[0]) + sum(sum(map(len, column)) for column in columns))
+        written = [line % texts for texts in zip(*columns, strict=True)]
+        if isinstance(cover, SlideRow) and at.rows is not None:
+            at.rows.extend(TableRow(cover.height, True, xml) for xml in written)
+        else:
+            out.extend(written)
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """A container that must end with a paragraph, whatever its blocks leave of it."""
+
+    inner: Steps
+    paragraph: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the inside and, where needed, an empty paragraph."""
+        found: list[str] = []
+        write_all(self.inner, found, at, scope)
+        text = "".join(found)
+        out.append(text)
+        ends = [m.start() for m in re.finditer(f"</{self.paragraph}>|<{self.paragraph}(?: [^>]*)?/>", text)]
+        if not ends or ends[-1] < text.rfind(f"</{self.paragraph[:-1]}tbl>"):
+            out.append(f"<{self.paragraph}/>")
+
+
+@dataclass(slots=True, eq=False)
+class Table:
+    """A table of Word: without rows it is none."""
+
+    inner: Steps
+    row: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the table unless all its rows are gone."""
+        found: list[str] = []
+        write_all(self.inner, found, at, scope)
+        if any(f"</{self.row}>" in text for text in found):
+            out.extend(found)
+
+
+@dataclass(slots=True, eq=False)
+class SlideRow:
+    """A row of a slide's table; its height decides how many fit."""
+
+    height: int
+    inner: Steps
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Hand the row to the table it stands in."""
+        found: list[str] = []
+        write_all(self.inner, found, at, scope)
+        if at.rows is None:
+            out.extend(found)
+        else:
+            at.rows.append(TableRow(self.height, at.loops > 0, "".join(found)))
+
+
+@dataclass(slots=True, eq=False)
+class SlideTable:
+    """The rows of a slide's table: what does not fit goes on to the next page of the slide."""
+
+    inner: Steps
+    room: int
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the rows of the current page."""
+        if id(self) not in at.paged:
+            at.paged[id(self)] = self._pages(at, scope)
+        pages = at.paged[id(self)]
+        at.pages = max(at.pages, len(pages))
+        out.extend(pages[at.page] if at.page < len(pages) else ())
+
+    def _pages(self, at: Context, scope: Scope) -> list[list[str]]:
+        outer, at.rows, loops, at.loops = at.rows, [], at.loops, 0
+        write_all(self.inner, [], at, scope)
+        rows, at.rows, at.loops = at.rows, outer, loops
+        return list(_paged(rows, self.room))
+
+
+def _paged(rows: list[TableRow], room: int) -> Iterator[list[str]]:
+    """Cut rows into pages: each has the rows that do not repeat, and the next of those that do."""
+    room -= sum(row.height for row in rows if not row.repeated)
+    first = next((i for i, row in enumerate(rows) if row.repeated), len(rows))
+    repeated = [(i, row) for i, row in enumerate(rows) if row.repeated]
+    if not repeated:
+        yield [row.xml for row in rows]
+        return
+    page: list[tuple[int, TableRow]] = []
+    used = 0
+    for each in [*repeated, None]:
+        if each is None or (page and used + each[1].height > room):
+            last = page[-1][0]
+            above = [r.xml for i, r in enumerate(rows) if not r.repeated and (i < first or i < last)]
+            below = [r.xml for i, r in enumerate(rows) if not r.repeated and i > max(last, first)]
+            yield [*above, *(row.xml for _, row in page), *below]
+            page, used = [], 0
+        if each is not None:
+            page.append(each)
+            used += each[1].height

@@ -82,11 +82,21 @@ def _packing(first: Callable[[int], Make]) -> Callable[[int], Make]:
     """The limit of a package: its finished parts, packed as we pack them, and nothing else."""
 
     def prepare(count: int) -> Make:
-        from rendering.opc import build  # noqa: PLC0415 - the runner itself stays small
+        from rendering.packing import pack  # noqa: PLC0415 - the runner itself stays small
+        from rendering.zipped import ZipWriter  # noqa: PLC0415
 
         with zipfile.ZipFile(BytesIO(first(count)())) as archive:
-            parts = {name: [archive.read(name).decode("utf-8", "replace")] for name in archive.namelist()}
-        return lambda: build(parts)
+            parts = {name: archive.read(name) for name in archive.namelist()}
+
+        def make() -> bytes:
+            out = BytesIO()
+            writer = ZipWriter(out)
+            for name, content in parts.items():
+                writer.add(name, pack(content))
+            writer.close()
+            return out.getvalue()
+
+        return make
 
     return prepare
 

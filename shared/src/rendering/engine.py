@@ -59,20 +59,12 @@ def _png(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
     return pdf_to_png(pdf, PREVIEW_DPI, limit=1)[0], warnings
 
 
-def _parquet(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return plain.to_parquet(plain.table_of(data, options)), []
+def _plain(output: OutputFormat) -> Renderer:
+    def renderer(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
+        table = plain.table_of(data, options)
+        return plain.to_bytes(table, output, options, data.meta.report or options.table), []
 
-
-def _csv(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return plain.to_csv(plain.table_of(data, options), options), []
-
-
-def _txt(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return plain.to_csv(plain.table_of(data, options), options, "\t"), []
-
-
-def _table(_: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return plain.to_xlsx(plain.table_of(data, options), data.meta.report or options.table), []
+    return renderer
 
 
 RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
@@ -82,9 +74,6 @@ RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
     (TemplateKind.HTML, OutputFormat.HTML): _html,
     (TemplateKind.HTML, OutputFormat.PDF): _pdf,
     (TemplateKind.HTML, OutputFormat.PNG): _png,
-    (TemplateKind.TABLE, OutputFormat.PARQUET): _parquet,
-    (TemplateKind.TABLE, OutputFormat.CSV): _csv,
-    (TemplateKind.TABLE, OutputFormat.TXT): _txt,
-    (TemplateKind.TABLE, OutputFormat.XLSX): _table,
+    **{(TemplateKind.TABLE, output): _plain(output) for output in sorted(plain.EXPORTS)},
 }
 """What can become what."""

@@ -5,7 +5,7 @@ declares. That is the first half of the answer to hostile templates (rendering.m
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -78,6 +78,13 @@ RESERVED_COLUMNS = frozenset({"rows", "count", "totals"})
 """Names that mean something else after the name of a table."""
 
 
+def check_widths(rows: Sequence[tuple[Cell, ...]], width: int) -> None:
+    """Raise ValueError for a row that has not one cell per column."""
+    for number, row in enumerate(rows):
+        if len(row) != width:
+            raise ValueError(f"row {number} has {len(row)} cells, the table has {width} columns")
+
+
 @dataclass(frozen=True, slots=True)
 class TableData:
     """A table: every row has exactly one cell per column; ``totals`` too, or is None."""
@@ -96,9 +103,7 @@ class TableData:
         width = len(names)
         if self.totals is not None and len(self.totals) != width:
             raise ValueError(f"the totals have {len(self.totals)} cells, the table has {width} columns")
-        for number, row in enumerate(self.rows):
-            if len(row) != width:
-                raise ValueError(f"row {number} has {len(row)} cells, the table has {width} columns")
+        check_widths(self.rows, width)
 
 
 @dataclass(frozen=True, slots=True)

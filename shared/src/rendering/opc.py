@@ -7,7 +7,7 @@ import posixpath
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,14 +16,10 @@ from typing import Any, cast
 from lxml import etree
 
 from rendering.model import TemplateError
-from rendering.packing import DEFLATED, STORED, Packed, Packer, join, pack
+from rendering.packing import DEFLATED, STORED, Packed, join, pack
+from rendering.zipped import LOCAL, ZipWriter
 
 Element = Any  # lxml elements carry no useful types
-_DATE, _TIME = 0x21, 0  # 1980-01-01 00:00: the first moment a zip can name
-_LOCAL = struct.Struct("<4s5H3L2H")
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-_END = struct.Struct("<4s4H2LH")
-_MAX_ZIP = 0xFFFFFFFF
 REL_NS = "{http://schemas.openxmlformats.org/package/2006/relationships}"
 TYPES = "[Content_Types].xml"
 
@@ -259,18 +255,11 @@ class Package:
     def save(self) -> bytes:
         """The package as a zip file."""
         out = BytesIO()
-        directory = [_write_entry(out, name, part) for name, part in self._parts.items()]
-        return _close(out, directory)
-
-
-def _close(out: BytesIO, directory: list[bytes]) -> bytes:
-    start = out.tell()
-    out.writelines(directory)
-    size = out.tell() - start
-    if start + size > _MAX_ZIP:
-        raise TemplateError("report", "the file grows beyond 4 GB", "Filter the data")
-    out.write(_END.pack(b"PK\5\6", 0, 0, len(directory), len(directory), size, start, 0))
-    return out.getvalue()
+        writer = ZipWriter(out)
+        for name, part in self._parts.items():
+            writer.add(name, part)
+        writer.close()
+        return out.getvalue()
 
 
 def rels_name(name: str) -> str:
@@ -280,42 +269,9 @@ def rels_name(name: str) -> str:
 
 
 def _read(content: bytes, info: zipfile.ZipInfo) -> Packed:
-    header = _LOCAL.unpack_from(content, info.header_offset)
-    start = info.header_offset + _LOCAL.size + header[9] + header[10]
+    header = LOCAL.unpack_from(content, info.header_offset)
+    start = info.header_offset + LOCAL.size + header[9] + header[10]
     if info.compress_type not in {STORED, DEFLATED}:
         raise TemplateError(info.filename, "it is packed in an unusual way", "Save the template again")
     packed = content[start : start + info.compress_size]
     return Packed((packed,), info.compress_type, info.CRC, info.file_size)
-
-
-def _write_entry(out: BytesIO, name: str, part: Packed) -> bytes:
-    """Write one entry and return its line for the directory at the end."""
-    raw = name.encode()
-    flags = 0 if name.isascii() else 0x800
-    at = out.tell()
-    sizes = (part.crc, part.length, part.size)
-    out.write(_LOCAL.pack(b"PK\3\4", 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0))
-    out.write(raw)
-    out.writelines(part.packed)
-    return (
-        _CENTRAL.pack(
-            b"PK\1\2", 20, 20, flags, part.method, _TIME, _DATE, *sizes, len(raw), 0, 0, 0, 0, 0, at
-        )
-        + raw
-    )
-
-
-def build(parts: Mapping[str, Iterable[str]]) -> bytes:
-    """A new package of text parts, each packed as it is produced."""
-    out = BytesIO()
-    directory = []
-    for name, chunks in parts.items():
-        directory.append(_write_entry(out, name, _pack_stream(chunks)))
-    return _close(out, directory)
-
-
-def _pack_stream(chunks: Iterable[str]) -> Packed:
-    packer = Packer()
-    for chunk in chunks:
-        packer.add(chunk.encode())
-    return packer.part()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from isal import isal_zlib
 
 DEFLATED, STORED = 8, 0
-_LEVEL = 2  # of isal, 0 to 3
-_RAW = -15
+LEVEL = 2  # of isal, 0 to 3
+RAW = -15
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
 
@@ -36,7 +36,7 @@ class Packer:
     """Packs what it is given, holding only the packed form."""
 
     def __init__(self) -> None:
-        self._packer = isal_zlib.compressobj(level=_LEVEL, wbits=_RAW)
+        self._packer = isal_zlib.compressobj(level=LEVEL, wbits=RAW)
         self._packed: list[bytes] = []
         self._crc = self._size = 0
 

@@ -32,7 +32,7 @@ def render(
     forgetting it would cost much. Run it in a process with limits: memory and time are bounded by what a
     template can ask for, not by what is good for the machine.
     """
-    gate(template, options.limits)
+    gate(template, options.limits, macros=kind is TemplateKind.XLSM)
     renderer = RENDERERS.get((kind, output))
     if renderer is None:
         known = sorted(o.value for k, o in RENDERERS if k is kind)
@@ -69,6 +69,7 @@ def _plain(output: OutputFormat) -> Renderer:
 
 RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
     (TemplateKind.XLSX, OutputFormat.XLSX): fill_xlsx,
+    (TemplateKind.XLSM, OutputFormat.XLSM): fill_xlsx,
     (TemplateKind.DOCX, OutputFormat.DOCX): fill_docx,
     (TemplateKind.PPTX, OutputFormat.PPTX): fill_pptx,
     (TemplateKind.HTML, OutputFormat.HTML): _html,

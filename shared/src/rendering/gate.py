@@ -4,6 +4,7 @@ import re
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
 
 from rendering.model import Limits, TemplateError
@@ -13,14 +14,18 @@ _EXTERNAL = re.compile(rb"<(?:\w+:)?Relationship\b[^>]*>", re.DOTALL)
 _HARMLESS = re.compile(
     rb"/(?:hyperlink|attachedTemplate)[\"']"
 )  # the latter is dropped when the file is written
-_MACROS = (b"macroEnabled", b"ms-office.vbaProject", b"intlmacrosheet", b"ms-office.activeX")
+_MACRO_WORKBOOK = b"application/vnd.ms-excel.sheet.macroenabled.main+xml"
+_MACROS = (b"macroenabled", b"ms-office.vbaproject", b"ms-office.activex")
+_OLD_MACROS = (b"intlmacrosheet", b"ms-excel.macrosheet")
 _OFFICE = (".xlsx", ".docx", ".pptx", ".xlsm", ".docm", ".pptm", ".zip")
+_WITHOUT = "Save the template without them; a workbook that needs its macros has to be uploaded as .xlsm"
 _NESTING = 1  # a presentation holds the workbooks of its charts
 
 
-def gate(template: bytes, limits: Limits | None = None) -> None:
+def gate(template: bytes, limits: Limits | None = None, *, macros: bool = False) -> None:
     """Refuse a file that is hostile or could not be rendered safely; raises TemplateError, returns nothing.
 
+    With ``macros`` it has to be a workbook that may have some (xlsm); without, whatever has any is refused.
     For text templates only the size is looked at: their tags are checked when they are rendered.
     """
     limits = limits or Limits()
@@ -35,10 +40,26 @@ def gate(template: bytes, limits: Limits | None = None) -> None:
             "Remove the password and save it as xlsx, docx or pptx",
         )  # fmt: skip
     if template.startswith(b"PK"):
-        _package(template, limits, 0, [limits.total_bytes])
+        _package(template, _Looking(limits, limits.total_bytes, macros))
 
 
-def _package(content: bytes, limits: Limits, depth: int, budget: list[int]) -> None:
+@dataclass(slots=True)
+class _Looking:
+    """What is allowed, and how many bytes may still be unpacked."""
+
+    limits: Limits
+    budget: int
+    macros: bool
+    depth: int = 0
+
+    @property
+    def macros_here(self) -> bool:
+        """Whether this package may have macros: an embedded one may not."""
+        return self.macros and self.depth == 0
+
+
+def _package(content: bytes, looking: _Looking) -> None:
+    limits = looking.limits
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             infos = archive.infolist()
@@ -52,7 +73,7 @@ def _package(content: bytes, limits: Limits, depth: int, budget: list[int]) -> N
     _overlaps(content, infos)
     for info in infos:
         if not info.is_dir():
-            _part(content, info, limits, depth, budget)
+            _part(content, info, looking)
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> None:
@@ -86,8 +107,8 @@ def _overlaps(content: bytes, infos: list[zipfile.ZipInfo]) -> None:
             raise TemplateError(info.filename, "it is cut off", "Upload the template again")
 
 
-def _part(content: bytes, info: zipfile.ZipInfo, limits: Limits, depth: int, budget: list[int]) -> None:
-    place = info.filename
+def _part(content: bytes, info: zipfile.ZipInfo, looking: _Looking) -> None:
+    place, limits = info.filename, looking.limits
     if info.file_size > limits.part_bytes:
         raise TemplateError(
             place, f"it unpacks to more than {limits.part_bytes} bytes", "Remove data from the template"
@@ -99,18 +120,20 @@ def _part(content: bytes, info: zipfile.ZipInfo, limits: Limits, depth: int, bud
     unpacked = _inflate(content, info)
     if len(unpacked) != info.file_size or zlib.crc32(unpacked) != info.CRC:
         raise TemplateError(place, "it is damaged or its size is a lie", "Save the template again")
-    budget[0] -= len(unpacked)
-    if budget[0] < 0:
+    looking.budget -= len(unpacked)
+    if looking.budget < 0:
         raise TemplateError(
             "template", f"it unpacks to more than {limits.total_bytes} bytes", "Remove data from it"
         )
     lower = place.lower()
     if lower.endswith(_OFFICE) or unpacked.startswith(b"PK\3\4"):
-        if depth >= _NESTING:
+        if looking.depth >= _NESTING:
             raise TemplateError(place, "files stand in files in files", "Remove the embedded file")
-        _package(unpacked, limits, depth + 1, budget)
+        looking.depth += 1
+        _package(unpacked, looking)
+        looking.depth -= 1
         return
-    _xml(place, lower, unpacked)
+    _xml(place, lower, unpacked, macros=looking.macros_here)
 
 
 def _inflate(content: bytes, info: zipfile.ZipInfo) -> bytes:
@@ -127,19 +150,19 @@ def _inflate(content: bytes, info: zipfile.ZipInfo) -> bytes:
         raise TemplateError(info.filename, f"it is damaged ({error})", "Save the template again") from error
 
 
-def _xml(place: str, lower: str, unpacked: bytes) -> None:
+def _xml(place: str, lower: str, unpacked: bytes, *, macros: bool) -> None:
     text = _as_ascii(unpacked)
     looks = lower.endswith((".xml", ".rels", ".vml")) or text.lstrip()[:1] == b"<"
     if not looks:
-        if lower.endswith("vbaproject.bin"):
-            raise TemplateError(place, "it has macros", "Save the template without macros")
+        if lower.endswith("vbaproject.bin") and not macros:
+            raise TemplateError(place, "it has macros", _WITHOUT)
         return
     if _DOCTYPE.search(text):
         raise TemplateError(
             place, "it has a DOCTYPE or entities", "Office files have none; save the template again"
         )
-    if lower == "[content_types].xml" and any(word in text for word in _MACROS):
-        raise TemplateError("template", "it has macros or ActiveX controls", "Save the template without them")
+    if lower == "[content_types].xml":
+        _types(text.lower(), macros=macros)
     if lower.endswith(".rels"):
         for match in _EXTERNAL.finditer(text):
             tag = match.group()
@@ -150,6 +173,21 @@ def _xml(place: str, lower: str, unpacked: bytes) -> None:
                     place, f"it points outside itself: {shown}",
                     "Embed pictures and break links to other files before uploading",
                 )  # fmt: skip
+
+
+def _types(text: bytes, *, macros: bool) -> None:
+    """Macros may only be where they are said to be, and only those of Visual Basic."""
+    if any(word in text for word in _OLD_MACROS):
+        raise TemplateError(
+            "template", "it has macro sheets of Excel 4",
+            "Write them anew in Visual Basic, or save the template without them",
+        )  # fmt: skip
+    if macros and _MACRO_WORKBOOK not in text:
+        raise TemplateError(
+            "template", "it is no workbook with macros", "Save it as 'Excel Macro-Enabled Workbook (*.xlsm)'"
+        )
+    if not macros and any(word in text for word in _MACROS):
+        raise TemplateError("template", "it has macros or ActiveX controls", _WITHOUT)
 
 
 def _as_ascii(unpacked: bytes) -> bytes:

@@ -129,7 +129,7 @@ def _write_sheets(book: Book) -> None:
         plan = sheet.plan
         if plan is not None and plan.changed:
             move_sheet(sheet.root, plan, sheet.name, sheet.views or book.plans)
-            move_related(book.package, sheet.part, plan)
+            move_related(book.package, sheet.part, plan, outside(plans, sheet.name))
         book.tables |= sync_tables(book.package, sheet, book.language)
         _headers(book, sheet)
         add_pictures(book.package, sheet, book.media)

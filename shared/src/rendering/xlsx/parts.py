@@ -11,6 +11,7 @@ from rendering.xlsx.moves import Plans, copied, covered, grown, outside, rule
 Element = Any
 
 _ONE_PER_COPY = ("mergeCell", "hyperlink")
+_LINKS = frozenset({"fmlaLink", "fmlaRange", "fmlaGroup", "fmlaTxbx", "linkedCell", "listFillRange"})
 _GROWN = ("autoFilter", "sortState", "sortCondition")
 
 
@@ -30,6 +31,7 @@ def move_sheet(root: Element, plan: Plan, name: str, plans: Plans) -> None:
     _breaks(root, turn)
     _sparklines(root, turn, outside(plans, name))
     _anchors(root, turn)
+    _controls(root, outside(plans, name))
     _dimension(root, turn)
     _counts(root)
 
@@ -170,32 +172,48 @@ def _counts(root: Element) -> None:
             element.getparent().remove(element)
 
 
-def move_related(package: Package, part: str, plan: Plan) -> None:
-    """Move the parts that belong to a sheet: tables, comments, drawings."""
+def move_related(package: Package, part: str, plan: Plan, move: Callable[[str], str]) -> None:
+    """Move the parts that belong to a sheet: tables, comments, drawings, controls."""
     for name in package.related(part, "table"):
         root = package.xml(name)
         _regrow(root, plan.root)
         for element in descendants(root, *_GROWN):
             _regrow(element, plan.root)
         package.write(name, serialize(root))
-    for kind in ("comments", "threadedComment"):
-        for name in package.related(part, kind):
-            root = package.xml(name)
-            for element in descendants(root, "comment", "threadedComment"):
-                if element.get("ref"):
-                    element.set("ref", _single(element.get("ref"), plan.root))
-            package.write(name, serialize(root))
+    for name in [*package.related(part, "comments"), *package.related(part, "threadedComment")]:
+        root = package.xml(name)
+        for element in descendants(root, "comment", "threadedComment"):
+            if element.get("ref"):
+                element.set("ref", _single(element.get("ref"), plan.root))
+        package.write(name, serialize(root))
     for name in package.related(part, "drawing"):
         root = package.xml(name)
         _anchors(root, plan.root)
         package.write(name, serialize(root))
     for name in package.related(part, "vmlDrawing"):
-        _notes(package, name, plan.root)
+        _notes(package, name, plan.root, move)
+    for name in package.related(part, "ctrlProp"):
+        root = package.xml(name)
+        if _controls(root, move):
+            package.write(name, serialize(root))
 
 
-def _notes(package: Package, name: str, turn: Turn) -> None:
+def _controls(root: Element, move: Callable[[str], str]) -> bool:
+    """Cells that form controls and ActiveX controls are linked to; True if one moved."""
+    changed = False
+    for element in descendants(root, "formControlPr", "controlPr"):
+        for name in _LINKS & set(element.attrib):
+            moved = move(element.get(name))
+            changed |= moved != element.get(name)
+            element.set(name, moved)
+    return changed
+
+
+def _notes(package: Package, name: str, turn: Turn, move: Callable[[str], str]) -> None:
     """The boxes of comments: anchors are column, offset, row, offset, twice; the row is told again."""
     root = package.xml(name)
+    for link in descendants(root, "FmlaLink", "FmlaRange", "FmlaGroup", "FmlaTxbx"):
+        link.text = move(link.text or "")
     for data in descendants(root, "ClientData"):
         row, anchor = child(data, "Row"), child(data, "Anchor")
         begin = int((row.text if row is not None else None) or -1)

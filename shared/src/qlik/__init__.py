@@ -14,7 +14,7 @@ from qlik.errors import (
     Transient,
 )
 from qlik.gate import LocalBreaker, LocalGate, SiteBreaker, SiteGate
-from qlik.lists import FieldInfo, SheetInfo
+from qlik.lists import FieldInfo, MasterItem, SheetInfo
 from qlik.model import (
     AppInfo,
     AppLayout,
@@ -66,6 +66,7 @@ __all__ = [
     "Limits",
     "LocalBreaker",
     "LocalGate",
+    "MasterItem",
     "Measure",
     "OAuthM2MAuth",
     "ObjectInfo",

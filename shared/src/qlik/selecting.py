@@ -59,9 +59,11 @@ def difference(asked: Sequence[FieldValue], found: Sequence[Value]) -> str:
 
 
 async def apply(
-    connection: EngineConnection, doc: ObjectRef, selections: Sequence[Selection]
+    connection: EngineConnection, doc: ObjectRef, selections: Sequence[Selection], states: Sequence[str] = ()
 ) -> list[ProvedSelection]:
     """Make exactly these filters active in the session, and prove it.
+
+    In the alternate states named, nothing is selected afterwards.
 
     Raises:
         SelectionNotProved: naming field and values, when what is active is not what was asked.
@@ -70,7 +72,7 @@ async def apply(
     _no_field_twice(selections)
     for tries_left in reversed(range(_TRIES)):
         try:
-            return await _apply_once(connection, doc, selections)
+            return await _apply_once(connection, doc, selections, states)
         except Aborted:
             if tries_left == 0:
                 raise
@@ -78,20 +80,39 @@ async def apply(
 
 
 async def _apply_once(
-    connection: EngineConnection, doc: ObjectRef, selections: Sequence[Selection]
+    connection: EngineConnection, doc: ObjectRef, selections: Sequence[Selection], states: Sequence[str]
 ) -> list[ProvedSelection]:
     await connection.call(doc.handle, "ClearAll", True)
+    for state in states:
+        await connection.call(doc.handle, "ClearAll", True, state)
     for selection in selections:
         await _select_and_lock(connection, doc, selection)
-    proved = await asyncio.gather(*(prove(connection, doc, selection) for selection in selections))
-    _nothing_else(await current(connection, doc), selections)
-    return list(proved)
+    proved = list(await asyncio.gather(*(prove(connection, doc, selection) for selection in selections)))
+    await still_active(connection, doc, proved, states)
+    return proved
+
+
+async def still_active(
+    connection: EngineConnection, doc: ObjectRef, proved: Sequence[ProvedSelection], states: Sequence[str]
+) -> None:
+    """Compare the engine's own lists of selections with what was proved.
+
+    Raises:
+        SelectionNotProved: when a filter is gone, not locked, of another size, or there is one more.
+
+    """
+    _exactly(await current(connection, doc), proved)
+    for state in states:
+        _exactly(await current(connection, doc, state), (), where=f" of the alternate state {state!r}")
 
 
 async def _select_and_lock(connection: EngineConnection, doc: ObjectRef, selection: Selection) -> None:
     try:
         field = await connection.call_object(
-            doc.handle, "GetField", selection.field, missing=f"The app has no field {selection.field!r}"
+            doc.handle,
+            "GetField",
+            _bare(selection.field),
+            missing=f"The app has no field {selection.field!r}",
         )
     except ConfigurationError as error:
         raise SelectionNotProved(
@@ -188,9 +209,10 @@ _COUNT_OF = {
 }  # fmt: skip
 
 
-async def current(connection: EngineConnection, doc: ObjectRef) -> list[Mapping[str, Any]]:
-    """The engine's own list of active selections."""
-    properties = {"qInfo": {"qType": "SelectionObject"}, "qSelectionObjectDef": {}}
+async def current(connection: EngineConnection, doc: ObjectRef, state: str = "") -> list[Mapping[str, Any]]:
+    """The engine's own list of active selections, of the default state or of the one named."""
+    chosen = {"qStateName": state} if state else {}
+    properties = {"qInfo": {"qType": "SelectionObject"}, "qSelectionObjectDef": chosen}
     made = await connection.call_object(
         doc.handle, "CreateSessionObject", properties, missing="The selections cannot be read"
     )
@@ -202,23 +224,24 @@ async def current(connection: EngineConnection, doc: ObjectRef) -> list[Mapping[
         await discard(connection, doc, made)
 
 
-def _nothing_else(active: Sequence[Mapping[str, Any]], selections: Sequence[Selection]) -> None:
-    """The engine's list must hold exactly the fields asked for, all of them locked."""
-    asked = {_bare(selection.field): selection for selection in selections}
+def _exactly(
+    active: Sequence[Mapping[str, Any]], proved: Sequence[ProvedSelection], *, where: str = ""
+) -> None:
+    """The engine's list must hold the fields asked for, locked and with as many values, and no other."""
     seen = {_bare(str(entry.get("qField") or "")): entry for entry in active}
-    for name, selection in asked.items():
-        entry = seen.get(name)
+    for selection in proved:
+        texts = tuple(value.text for value in selection.values)
+        entry = seen.pop(_bare(selection.field), None)
         if entry is None:
-            raise SelectionNotProved(
-                selection.field, selection.values, "no selection is active in this field"
-            )
+            raise SelectionNotProved(selection.field, texts, "no selection is active in this field")
         if not entry.get("qLocked"):
-            raise SelectionNotProved(selection.field, selection.values, "the selection is not locked")
+            raise SelectionNotProved(selection.field, texts, "the selection is not locked")
+        count = entry.get("qSelectedCount")
+        if isinstance(count, int) and count != len(texts):
+            raise SelectionNotProved(selection.field, texts, f"the engine counts {count} selected values")
     for name, entry in seen.items():
-        if name not in asked:
-            raise SelectionNotProved(
-                name, (), f"a filter nobody asked for is active ({entry.get('qSelectedCount') or '?'} values)"
-            )
+        count = entry.get("qSelectedCount") or "?"
+        raise SelectionNotProved(name, (), f"a filter nobody asked for is active{where} ({count} values)")
 
 
 async def discard(connection: EngineConnection, doc: ObjectRef, made: ObjectRef) -> None:

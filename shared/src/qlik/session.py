@@ -8,8 +8,15 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from qlik import cube, formats, lists, objects, selecting
-from qlik.errors import Aborted, ConfigurationError, LimitReached, QlikError, Transient
-from qlik.lists import FieldInfo, SheetInfo
+from qlik.errors import (
+    Aborted,
+    ConfigurationError,
+    LimitReached,
+    QlikError,
+    SelectionNotProved,
+    Transient,
+)
+from qlik.lists import FieldInfo, MasterItem, SheetInfo
 from qlik.model import (
     AppLayout,
     Column,
@@ -30,6 +37,7 @@ from qlik.site import Limits
 _T = TypeVar("_T")
 
 _ALREADY_OPEN = 1002
+_DEFAULT_STATE = "$"
 _TRIES = 3  # a cube that changes under us three times in a row is being reloaded
 _POSSIBLE = {"L", "S", "O"}
 
@@ -81,8 +89,13 @@ class AppSession:
     async def check_same_data(self) -> None:
         """Raise Transient if the data under this session changed since it was opened.
 
-        Engines mostly keep the old data for sessions that are open; whether newer data exists shows only the
-        `layout` of a new session.
+        To be called when everything is read. Engines mostly keep the old data for sessions that are open;
+        whether newer data exists shows only the `layout` of a new session. The filters are compared once
+        more with what was proved, too.
+
+        Raises:
+            Transient: the app was reloaded. SelectionNotProved: the filters are not what they were.
+
         """
         now = await _app_layout(self._connection, self._doc, self.layout.app_id)
         if now.last_reload_time != self.layout.last_reload_time:
@@ -91,6 +104,7 @@ class AppSession:
                 code="reloaded",
                 remedy="Run the report again; it then shows the new data.",
             )
+        await selecting.still_active(self._connection, self._doc, self.selections, self._states())
 
     async def select(self, selections: Sequence[Selection]) -> list[ProvedSelection]:
         """Make exactly these filters active and prove it; an empty list clears all filters and proves that.
@@ -100,7 +114,7 @@ class AppSession:
 
         """
         self.selections = []
-        self.selections = await selecting.apply(self._connection, self._doc, selections)
+        self.selections = await selecting.apply(self._connection, self._doc, selections, self._states())
         return self.selections
 
     async def check_expression(self, expression: str) -> None:
@@ -222,6 +236,24 @@ class AppSession:
         found = await objects.find(self._connection, self._doc, object_id)
         return await objects.children(self._connection, found)
 
+    async def master_items(self) -> list[MasterItem]:
+        """The dimensions and measures of the app's library, for `Dimension` and `Measure` by `library_id`."""
+        return await lists.master_items(self._connection, self._doc)
+
+    async def bookmarks(self) -> list[ObjectInfo]:
+        """The bookmarks this user sees."""
+        return await lists.bookmarks(self._connection, self._doc)
+
+    async def bookmark(self, bookmark_id: str) -> list[Selection]:
+        """The filters a bookmark keeps, to be given to `select`: only so they are proved like any other.
+
+        Raises:
+            ConfigurationError: there is no such bookmark, or it keeps what is no list of values, such as a
+                search, or selections in alternate states.
+
+        """
+        return await lists.bookmark(self._connection, self._doc, bookmark_id)
+
     async def fields(self) -> list[FieldInfo]:
         """The fields of the data model."""
         return await lists.fields(self._connection, self._doc)
@@ -258,12 +290,28 @@ class AppSession:
         """As `stream`, for an object whose cube is a plain table."""
         found, chosen = await objects.with_data(self._connection, self._doc, object_id, part=part)
         try:
+            self._reached(found, chosen)
             async with self._pages(found, chosen, max_rows) as opened:
                 yield opened
         finally:
             await objects.free(self._connection, self._doc, found)
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _states(self) -> list[str]:
+        return [name for name in self.layout.state_names if name != _DEFAULT_STATE]
+
+    def _reached(self, found: Found, part: Part) -> None:
+        """Refuse an object that our filters do not reach, while there are any."""
+        state = part.data.get("qStateName") or found.layout.get("qStateName") or _DEFAULT_STATE
+        if self.selections and state != _DEFAULT_STATE:
+            filter_ = self.selections[0]
+            raise SelectionNotProved(
+                filter_.field,
+                tuple(value.text for value in filter_.values),
+                f"it does not reach the object {found.id}, which is in the alternate state {state!r}",
+                code="alternate-state",
+            )
 
     def _bounds(self, max_rows: int | None, *, truncate: bool = False) -> Bounds:
         rows = self._limits.max_rows_per_object if max_rows is None else max_rows
@@ -273,6 +321,7 @@ class AppSession:
         async def once() -> _T:
             found, chosen = await objects.with_data(self._connection, self._doc, object_id, part=part)
             try:
+                self._reached(found, chosen)
                 return await read(found, chosen)
             finally:
                 await objects.free(self._connection, self._doc, found)

@@ -89,3 +89,19 @@ class FakeSightings:
             for each in self.notes.values()
             if each.trigger_id == trigger_id and each.opens_at > after
         ]
+
+
+class FakeEvents:
+    """`away` is what remembering raises."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+        self.away: Exception | None = None
+
+    async def first(self, connection_id: str, event_id: str, at: datetime) -> bool:
+        del at
+        if self.away is not None:
+            raise self.away
+        new = (connection_id, event_id) not in self.seen
+        self.seen.add((connection_id, event_id))
+        return new

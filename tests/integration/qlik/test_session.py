@@ -248,6 +248,18 @@ async def test_sheets_and_fields_are_listed(simulated: SimulatedSite) -> None:
         assert {"origin", "carrier"} <= {field.name for field in await session.fields()}
 
 
+async def test_master_items_are_listed_and_make_a_table(simulated: SimulatedSite) -> None:
+    async with simulated.client() as client, client.session(FLIGHTS) as session:
+        items = {item.id: item for item in await session.master_items()}
+        assert ("Airline", "dimension") == (items["dim-airline"].title, items["dim-airline"].kind)
+        assert ("Flights", "measure") == (items["measure-flights"].title, items["measure-flights"].kind)
+        table = await session.table(
+            [Dimension(library_id="dim-airline")], [Measure(library_id="measure-flights")]
+        )
+    assert ["Airline", "Flights"] == [column.name for column in table.columns]
+    assert 336_776 == table.totals[0].value
+
+
 async def test_aborts_that_never_end_are_given_up(simulated: SimulatedSite) -> None:
     async with simulated.client() as client, client.session(FLIGHTS) as session:
         await fault(simulated, kind="error", code=15, method="GetHyperCubeData", times=100)

@@ -45,7 +45,8 @@ async def running(server: _S) -> AsyncIterator[_S]:
         await server.stop()
 
 
-def _note(config: pytest.Config, line: str) -> None:
+def note(config: pytest.Config, line: str) -> None:
+    """Print a line about what the tests ran against when they are over."""
     config.stash.setdefault(_STARTED, []).append(line)
 
 
@@ -59,7 +60,7 @@ async def broker_server(
         prefer=preference_from_environment(),
         message_max_bytes=_MESSAGE_MAX_BYTES,
     )
-    _note(request.config, f"broker: {choice}")
+    note(request.config, f"broker: {choice}")
     async with running(choice.server) as server:
         yield server
 
@@ -69,7 +70,7 @@ async def mongo_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mongo]:
     """MongoDB as a replica set of one: `.uri`. Use a database named with `unique`."""
-    _note(request.config, f"store: {Mongo.title}")
+    note(request.config, f"store: {Mongo.title}")
     async with running(Mongo(tmp_path_factory.mktemp("mongo"))) as server:
         yield server
 
@@ -79,7 +80,7 @@ async def object_store_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SeaweedFS]:
     """An S3 server: `.endpoint`, `.access_key`, `.secret_key`, `.client()`, `await .create_bucket(name)`."""
-    _note(request.config, f"objects: {SeaweedFS.title}")
+    note(request.config, f"objects: {SeaweedFS.title}")
     async with running(SeaweedFS(tmp_path_factory.mktemp("s3"))) as server:
         yield server
 
@@ -93,7 +94,7 @@ async def smtp_server(
     Faults hold for everybody: a test that sets some deletes them, or makes a `MailInbox(tmp_path)` of its
     own.
     """
-    _note(request.config, f"mail: {MailInbox.title}")
+    note(request.config, f"mail: {MailInbox.title}")
     async with running(MailInbox(tmp_path_factory.mktemp("inbox"))) as server:
         yield server
 
@@ -103,7 +104,7 @@ async def collector_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Collector]:
     """A receiver of traces: `.url` is the OTLP endpoint, `/api/traces/{trace_id}` what it got."""
-    _note(request.config, f"traces: {Collector.title}")
+    note(request.config, f"traces: {Collector.title}")
     async with running(Collector(tmp_path_factory.mktemp("collector"))) as server:
         yield server
 

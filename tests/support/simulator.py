@@ -3,14 +3,12 @@
 import asyncio
 import itertools
 import json
-import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
-import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from qlik_simulator.app import Running
@@ -191,12 +189,3 @@ async def http(
     url = f"http://{simulator.host}:{simulator.http_port}"
     async with httpx.AsyncClient(base_url=url, headers=sent, params={"xrfkey": XRFKEY}) as client:
         yield client
-
-
-def needs_node() -> str:
-    """The path of Node; skips the test, saying why, where it is missing."""
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        candidate = os.path.join(folder, "node")  # noqa: PTH118 - PATH entries are texts
-        if os.access(candidate, os.X_OK):
-            return candidate
-    pytest.skip("NOT CHECKED with Qlik's own JavaScript clients: there is no 'node' on PATH")

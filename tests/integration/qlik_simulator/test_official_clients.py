@@ -5,14 +5,15 @@ import json
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
 from qlik_simulator.app import Running
-from support.simulator import FLIGHTS, needs_node
+from support.servers import note
+from support.simulator import FLIGHTS
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = pytest.mark.integration
 SCRIPTS: Final = Path(__file__).parent / "node"
 CACHE: Final = Path(__file__).resolve().parents[3] / ".cache" / "node-judges"
 INSTALL_SECONDS: Final = 150
@@ -33,10 +34,18 @@ async def run(*command: str, cwd: Path, seconds: float) -> tuple[int, str]:
     return process.returncode or 0, written.decode()
 
 
+def not_checked(config: pytest.Config, why: str) -> NoReturn:
+    line = f"Qlik's own JavaScript clients: NOT CHECKED, {why}"
+    note(config, line)
+    pytest.skip(line)
+
+
 @pytest.fixture(scope="module")
-async def node() -> tuple[str, Path]:
+async def node(request: pytest.FixtureRequest) -> tuple[str, Path]:
     """Node, and a folder in which the clients are installed and the scripts lie."""
-    program = needs_node()
+    program = shutil.which("node")
+    if program is None:
+        not_checked(request.config, "there is no 'node' on PATH")
     CACHE.mkdir(parents=True, exist_ok=True)
     for script in SCRIPTS.iterdir():
         shutil.copy(script, CACHE / script.name)
@@ -44,13 +53,13 @@ async def node() -> tuple[str, Path]:
     if any(installed(name) != version for name, version in wanted.items()):
         npm = shutil.which("npm")
         if npm is None:
-            pytest.skip("NOT CHECKED with Qlik's own JavaScript clients: there is no 'npm' on PATH")
+            not_checked(request.config, "there is no 'npm' on PATH")
         install = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
         code, written = await run(*install, cwd=CACHE, seconds=INSTALL_SECONDS)
         if code != 0:
-            pytest.skip(
-                f"NOT CHECKED with Qlik's own JavaScript clients: npm install failed: {written[-500:]}"
-            )
+            not_checked(request.config, f"npm install failed: {written[-500:]}")
+    said = ", ".join(f"{name} {version}" for name, version in wanted.items() if name != "ws")
+    note(request.config, f"Qlik's own JavaScript clients: {said}")
     return program, CACHE
 
 
@@ -69,17 +78,33 @@ async def answer(node: tuple[str, Path], script: str, *arguments: str) -> dict[s
 
 
 async def test_enigma_js(simulator: Running, node: tuple[str, Path]) -> None:
-    url = f"ws://127.0.0.1:{simulator.engine_port}/app/{FLIGHTS}/identity/{uuid.uuid4().hex}/ttl/0"
-    found = await answer(node, "enigma.mjs", url, FLIGHTS)
+    url = f"ws://127.0.0.1:{simulator.engine_port}/app/{FLIGHTS}/identity/{uuid.uuid4().hex}/ttl/30"
+    control = f"http://127.0.0.1:{simulator.http_port}"
+    found = await answer(node, "enigma.mjs", url, FLIGHTS, control)
     everything = [["EWR", 120835], ["JFK", 111279], ["LGA", 104662]]
-    assert found["notifications"] == ["OnConnected"]
+    assert found["notifications"] == ["OnConnected"] * 3  # at first, and after each time it was suspended
     assert found["title"] == "Flights"
-    assert found["before"] == found["cleared"] == everything
+    assert found["before"] == found["cleared"] == found["unchanged"] == everything
     assert found["selected"] is True
-    assert found["after"] == everything[1:]
+    assert found["after"] == everything[1:]  # read once `changed` had come
     assert found["page"] == ["JFK"]
-    assert found["tooLarge"] == 7009
-    assert found["missing"] == -2  # its own code for an object that is not there
+    # Whole values at first, differences between two layouts later: it put both together rightly above.
+    assert found["whole"] > 10
+    assert found["differences"] > 10
+    assert found["errors"] == {
+        "no app is open": 1007,
+        "there is no such app": 1003,
+        "the app is open already": 1002,
+        "the page is too large": 7009,
+        "there is no such path": 4,
+        "there is no such object": -2,  # its own code for an object that is not there
+        "the simulator has no such method": -32601,
+        **{f"ordered {code}": code for code in (15, 5, 6001, 7004, 11000)},
+    }
+    # Another socket with the same identity is in the same session, and what it selects is seen here.
+    assert found["attached"] == "SESSION_ATTACHED"
+    assert found["foreign"] == found["resumed"] == found["resumedAgain"] == everything[:1]
+    assert found["suspended"] == ["network", 4003]
     modes = {name: mode for name, _, mode in found["types"]}
     assert modes["pivot-origin"] == "P"
     assert modes["stack-airlines"] == "K"
@@ -95,7 +120,22 @@ async def test_qlik_api(simulator: Running, node: tuple[str, Path]) -> None:
     assert found["items"] == [FLIGHTS]
     assert found["reload"] == "SUCCEEDED"
     assert found["newest"] is True
-    assert found["missing"] == 404
     assert found["title"] == "Flights"
     assert found["before"] == [["UA", 89705524], ["DL", 59507317], ["B6", 58384137]]
     assert found["after"] == [["HA", 1704186]]
+    assert found["afterAbort"] == "test"
+    assert found["aborted"] == 2  # one it asked for again, one it gave on
+    assert found["errors"] == {
+        "no such reload": 404,
+        "refused": 403,
+        "too many": 429,
+        "a page aborted": 15,
+        "no such object": 2,
+    }
+    assert found["refused"] == [4203, 4204, 4205, 4240]
+    by_itself = {"4003": True, "4004": True, "4007": True}
+    # All three rows are back: the selection went away with the session.
+    assert found["closed"] == {
+        code: [int(code), by_itself.get(code, False), 3]
+        for code in ("4001", "4002", "4003", "4004", "4005", "4006", "4007")
+    }

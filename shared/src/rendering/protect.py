@@ -12,7 +12,7 @@ from rendering.model import OutputFormat
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 127  # UTF-8 bytes: what PDF 2.0 takes
-_OFFICE = frozenset({OutputFormat.XLSX, OutputFormat.DOCX, OutputFormat.PPTX})
+_OFFICE = frozenset({OutputFormat.XLSX, OutputFormat.XLSM, OutputFormat.DOCX, OutputFormat.PPTX})
 _SMALLEST = 4_608
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 

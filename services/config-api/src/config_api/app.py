@@ -93,6 +93,7 @@ def assemble(
             files=files,
             check=check_template or TemplateInspector(timeout_s=settings.template_check_timeout_s),
             max_bytes=settings.max_template_bytes,
+            macros=settings.macro_templates,
         ),
         checking=Checking(
             store=database, app=check_app or QlikAppCheck(sealer, timeout_s=settings.report_check_timeout_s)

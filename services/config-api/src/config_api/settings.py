@@ -17,6 +17,10 @@ class ConfigApiSettings(RuntimeSettings):
     )
     session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12.0
     max_template_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    macro_templates: bool = Field(
+        default=True,
+        description="whether templates with macros (.xlsm) are taken; reports carry their macros",
+    )
     max_request_bytes: Annotated[int, Field(ge=4096)] = 24 * 1024 * 1024
     template_check_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
     report_check_timeout_s: Annotated[

@@ -37,6 +37,7 @@ from contracts.triggers import (
 FORMATS: dict[TemplateKind | None, frozenset[OutputFormat]] = {
     None: frozenset({OutputFormat.CSV, OutputFormat.XLSX}),
     TemplateKind.XLSX: frozenset({OutputFormat.XLSX}),
+    TemplateKind.XLSM: frozenset({OutputFormat.XLSM}),
     TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF}),
     TemplateKind.DOCX: frozenset({OutputFormat.DOCX}),
     TemplateKind.PPTX: frozenset({OutputFormat.PPTX}),

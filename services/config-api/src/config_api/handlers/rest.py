@@ -132,7 +132,7 @@ def _uploads(templates: Templates, gate: Gate) -> APIRouter:
     @router.post("/templates", status_code=201, name="create a template")
     async def create(
         actor: Annotated[Actor, Depends(gate.actor)],
-        file: Annotated[UploadFile, File(description=".xlsx, .html, .docx or .pptx")],
+        file: Annotated[UploadFile, File(description=".xlsx, .xlsm, .html, .docx or .pptx")],
         name: Annotated[str, Form(min_length=1, max_length=200)],
         key: Annotated[Slug | None, Form(alias="id")] = None,
         tags: Annotated[list[str] | None, Form()] = None,

@@ -15,11 +15,16 @@ from contracts.configuration import Template, TemplateKind
 
 CONTENT_TYPES = {
     TemplateKind.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    TemplateKind.XLSM: "application/vnd.ms-excel.sheet.macroEnabled.12",
     TemplateKind.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     TemplateKind.PPTX: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     TemplateKind.HTML: "text/html; charset=utf-8",
 }
-_EXTENSIONS = {"xlsx": TemplateKind.XLSX, "html": TemplateKind.HTML, "htm": TemplateKind.HTML} | {
+_EXTENSIONS = {
+    "xlsx": TemplateKind.XLSX,
+    "xlsm": TemplateKind.XLSM,
+    "html": TemplateKind.HTML,
+    "htm": TemplateKind.HTML,
     "docx": TemplateKind.DOCX,
     "pptx": TemplateKind.PPTX,
 }
@@ -29,13 +34,20 @@ class Templates:
     """Template files."""
 
     def __init__(
-        self, *, configuration: Configuration, files: Files, check: TemplateCheck, max_bytes: int
+        self,
+        *,
+        configuration: Configuration,
+        files: Files,
+        check: TemplateCheck,
+        max_bytes: int,
+        macros: bool = True,
     ) -> None:
-        """Take the ports and how large a template may be."""
+        """Take the ports, how large a template may be, and whether workbooks with macros are taken."""
         self._configuration = configuration
         self._files = files
         self._check = check
         self.max_bytes = max_bytes
+        self._macros = macros
 
     async def create(self, draft: TemplateDraft, file_name: str, data: bytes, actor: Actor) -> Stored:
         """Store a new template. Raises InvalidError with place and remedy for what is wrong in the file."""
@@ -89,7 +101,17 @@ class Templates:
         kind = _EXTENSIONS.get(file_name.rpartition(".")[2].lower())
         if kind is None:
             raise InvalidError(
-                Problem("file", f"{file_name[:100]!r} is no template", "upload .xlsx, .html, .docx or .pptx")
+                Problem(
+                    "file",
+                    f"{file_name[:100]!r} is no template",
+                    "upload .xlsx, .xlsm, .html, .docx or .pptx",
+                )
+            )
+        if kind is TemplateKind.XLSM and not self._macros:
+            raise InvalidError(
+                Problem(
+                    "file", "may have macros, which are not taken here", "save it as .xlsx and upload that"
+                )
             )
         found = await self._check(kind, data)
         if found.problems:

@@ -25,7 +25,8 @@ REFUSED = {
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 SHOWN = "Probe 42"
 _TEXT_BOX = """<p:sp xmlns:p="{p}" xmlns:a="{a}"><p:nvSpPr><p:cNvPr id="9999" name="Probe"/>
-<p:cNvSpPr txBox="1"/><p:nvPr/></p:nvSpPr><p:spPr><a:xfrm><a:off x="100000" y="100000"/><a:ext cx="3000000" cy="400000"/></a:xfrm>
+<p:cNvSpPr txBox="1"/><p:nvPr/></p:nvSpPr><p:spPr>
+<a:xfrm><a:off x="100000" y="100000"/><a:ext cx="3000000" cy="400000"/></a:xfrm>
 <a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr><p:txBody><a:bodyPr/>
 <a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"""
 

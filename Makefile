@@ -9,6 +9,10 @@ TEST_WORKERS ?= 3
 BIN := $(VENV)/bin
 UV := .uv/bin/uv
 MEMBERS := shared deploy services/scheduler services/generator services/distributor services/notifier services/config-api
+# what stands in the lock is preferred to what is newer
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--all-extras --group pyproject.toml:dev $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock \
+	$(foreach member,$(MEMBERS),--no-emit-package broadsheet-$(notdir $(member)))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
@@ -30,9 +34,12 @@ $(VENV)/.ready: $(UV) requirements.lock pyproject.toml $(addsuffix /pyproject.to
 	@touch $@
 
 .PHONY: lock
-lock: $(UV) ## refresh requirements.lock from the pyproject files
-	$(UV) lock -q
-	$(UV) export -q --all-packages --all-groups --no-emit-workspace --no-emit-local --no-header --no-annotate > requirements.lock
+lock: $(UV) ## bring requirements.lock up to the pyproject files; versions that still fit stay as they are
+	$(COMPILE)
+
+.PHONY: upgrade
+upgrade: $(UV) ## the same, and let every version move to the newest that fits
+	$(COMPILE) --upgrade
 
 .PHONY: lint
 lint: setup ## format check, ruff, mypy, import rules, dependency rules

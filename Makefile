@@ -91,7 +91,7 @@ slow: setup browser ## run what takes too long for make test: the same claims on
 .PHONY: bench
 bench: setup system ## measure; prints ratios of one run
 	PYTHONPATH=tests python -m bench.rendering
-	PYTHONPATH=tests python tests/bench/pipeline.py $(BENCH_ARGS)
+	PYTHONPATH=tests python -m bench.pipeline $(BENCH_ARGS)
 
 .PHONY: reference
 reference: setup ## write the reference of settings and topics from the code

@@ -10,7 +10,7 @@ import io
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from typing import Any
 
 import xlsxwriter
 
+from bench.processes import processor_seconds, since
 from rendering import (
     ColumnData,
     Meta,
@@ -29,10 +30,13 @@ from rendering import (
     TemplateKind,
     render,
 )
+from standalone.web import http_client
 from support.platforms import CUSTOMER_TEMPLATE, Stage, staged
 from support.servers import unique
 
 PROCESSORS = 2
+# What a call to an engine on another machine takes longer: the way there and back, and its own work.
+DISTANCE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Burst:
     render_s: float
     store_s: float
     delivered_s: float
+    processor_s: Mapping[str, float]
 
     @property
     def rate(self) -> float:
@@ -150,8 +155,9 @@ async def burst(stage: Stage, case: Case, units: int) -> Burst:
         notification={"on_success": False, "on_warning": False, "on_error": False},
         deadline=900,
     )
+    before = processor_seconds()
     execution = await stage.run(tag, seconds=900)
-    return await _measured(stage, execution["id"])
+    return await _measured(stage, execution["id"], since(before))
 
 
 def _items() -> list[dict[str, Any]]:
@@ -168,7 +174,7 @@ def _items() -> list[dict[str, Any]]:
     ]
 
 
-async def _measured(stage: Stage, execution_id: str) -> Burst:
+async def _measured(stage: Stage, execution_id: str, processor_s: Mapping[str, float]) -> Burst:
     """Read the times from the events: from the plan to the last file, to the last delivery."""
     records = await stage.audit(execution_id=execution_id)
     at: dict[str, list[datetime]] = {}
@@ -186,6 +192,7 @@ async def _measured(stage: Stage, execution_id: str) -> Burst:
         render_s=sum(each["render"] for each in timings),
         store_s=sum(each["store"] for each in timings),
         delivered_s=(max(at["delivery-succeeded"]) - start).total_seconds(),
+        processor_s=processor_s,
     )
 
 
@@ -200,8 +207,22 @@ async def measure(folder: Path, units: int) -> None:
                     processes: await asyncio.to_thread(bare_rate, case, data, processes)
                     for processes in (1, PROCESSORS)
                 }
-                await burst(stage, case, units)
+                await burst(stage, case, max(1, units // 10))
                 _print(case, await burst(stage, case, units), rates)
+            await _far_away(stage, units)
+
+
+async def _far_away(stage: Stage, units: int) -> None:
+    """Measure with an engine that is not on these processors: what is left to wait for shows what scales."""
+    case = cases()[0]
+    fault = {"kind": "late", "method": "*", "seconds": DISTANCE_S, "times": 10**9}
+    control = f"{stage.platform.qlik.http_url}/_sim/fault"
+    async with http_client() as http:
+        (await http.post(control, json={"place": "engine", "fault": fault})).raise_for_status()
+        measured = await burst(stage, case, max(1, units // 5))
+        (await http.delete(control)).raise_for_status()
+    print(f"  {case.name}, every answer of the engine {DISTANCE_S * 1000:.0f} ms later:")
+    print(f"    {measured.units} reports in {measured.seconds:.1f} s = {measured.rate:.1f}/s")
 
 
 def _print(case: Case, measured: Burst, rates: dict[int, float]) -> None:
@@ -217,12 +238,20 @@ def _print(case: Case, measured: Burst, rates: dict[int, float]) -> None:
         ("storing the file", measured.store_s),
     ):
         print(f"    {name}: {seconds / measured.units * 1000:.0f} ms a report, {seconds / waits:.0%}")
+    whole = sum(measured.processor_s.values())
+    share = whole / (measured.seconds * PROCESSORS)
+    print(
+        f"    processor time: {whole / measured.units * 1000:.0f} ms a report, {share:.0%} of what there is"
+    )
+    for part, seconds in measured.processor_s.items():
+        if seconds > whole / 100:
+            print(f"      {part}: {seconds / measured.units * 1000:.1f} ms, {seconds / whole:.0%}")
 
 
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--units", type=int, default=300, help="reports in a burst")
+    parser.add_argument("--units", type=int, default=500, help="reports in a burst")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="broadsheet-bench-") as folder:
         asyncio.run(measure(Path(folder), options.units))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from contracts.base import Event, ObjectRef, Reason
@@ -11,7 +12,7 @@ from contracts.configuration import TaskVersion
 from contracts.events import ExecutionPlanned, ReportRequested
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetup
-from generator.ports import Busy, Claim, Reading, RenderJob, Settled, SettledUnit, Unmet
+from generator.ports import Busy, Claim, Reading, RenderedFile, RenderJob, Settled, SettledUnit, Unmet
 from rendering.model import Rendered
 from runtime.clock import Clock
 from runtime.errors import Permanent
@@ -180,9 +181,11 @@ class FakeReader:
         self.reading = reading
         self.failing: list[BaseException] = []
         self.asked: list[PlannedUnit] = []
+        self.folders: list[Path] = []
 
-    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+    async def read(self, report: PlannedReport, unit: PlannedUnit, folder: Path) -> Reading | Unmet:
         del report
+        self.folders.append(folder)
         self.asked.append(unit)
         if self.failing:
             raise self.failing.pop(0)
@@ -198,7 +201,8 @@ class FakeFiles:
     async def template(self, ref: ObjectRef) -> bytes:
         return ref.key.encode()
 
-    async def keep(self, key: str, content: bytes, content_type: str) -> ObjectRef:
+    async def keep(self, key: str, content: bytes | Path, content_type: str) -> ObjectRef:
+        content = content if isinstance(content, bytes) else content.read_bytes()  # noqa: ASYNC240 - a fake
         self.artifacts[key] = content
         digest = sha256(content).hexdigest()
         return ObjectRef(key=key, size=len(content), sha256=digest, content_type=content_type)
@@ -210,9 +214,10 @@ class FakeRenderer:
     def __init__(self) -> None:
         self.jobs: list[RenderJob] = []
         self.failing: list[Exception] = []
+        self.gives: Rendered | RenderedFile | None = None
 
-    async def render(self, job: RenderJob) -> Rendered:
+    async def render(self, job: RenderJob) -> Rendered | RenderedFile:
         self.jobs.append(job)
         if self.failing:
             raise self.failing.pop(0)
-        return Rendered(b"made from " + job.template, "text/plain", "txt", ("mind the gap",))
+        return self.gives or Rendered(b"made from " + job.template, "text/plain", "txt", ("mind the gap",))

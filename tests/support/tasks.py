@@ -44,6 +44,7 @@ from generator.domain.request import (
     questions,
 )
 from generator.domain.selections import FieldValue
+from support.fake_vault import FakeVault
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 DEADLINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -196,9 +197,11 @@ def planned(
     limits: Limits = LIMITS,
     firing_: Firing | None = None,
 ) -> ExecutionPlan | Fail:
-    request = prepare(version, catalog_)
+    vault = FakeVault()
+    request = prepare(version, catalog_, vault)
     given = answers if answers is not None else answered(questions(request), values, verdict)
-    return plan(Sources(firing_ or firing(), version, catalog_, NOW, DEADLINE), request, given, limits)
+    sources = Sources(firing_ or firing(), version, catalog_, NOW, DEADLINE, vault)
+    return plan(sources, request, given, limits)
 
 
 def made(version: TaskVersion, catalog_: Catalog, **how: Any) -> ExecutionPlan:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from runtime.secrets import Sealer
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 
 pytestmark = pytest.mark.integration
+NOWHERE = Path("nowhere")
 JFK = (Selection(field="origin", values=("JFK",)),)
 
 
@@ -93,7 +95,7 @@ def flights(sign: Operator, right: str) -> Condition:
 
 
 async def read(sites: QlikSites, *data: DataItem) -> Reading:
-    found = await QlikReader(sites).read(report(*data), unit())
+    found = await QlikReader(sites).read(report(*data), unit(), NOWHERE)
     assert isinstance(found, Reading)
     return found
 
@@ -149,7 +151,7 @@ async def test_a_site_that_is_away_is_transient(connections: Connections, sites:
     with pytest.raises(Transient):
         await QlikQuestions(sites).answers([AskValues("site", FLIGHTS, (), "origin", 10)])
     with pytest.raises(Transient):
-        await QlikReader(sites).read(report(), unit())
+        await QlikReader(sites).read(report(), unit(), NOWHERE)
 
 
 async def test_every_kind_of_data_is_read_under_proved_selections(sites: QlikSites) -> None:
@@ -193,7 +195,7 @@ async def test_every_kind_of_data_is_read_under_proved_selections(sites: QlikSit
 
 
 async def test_no_selections_are_proved_too(sites: QlikSites) -> None:
-    found = await QlikReader(sites).read(report(), unit(selections=()))
+    found = await QlikReader(sites).read(report(), unit(selections=()), NOWHERE)
     assert isinstance(found, Reading)
     assert found.selections == ()
 
@@ -202,6 +204,7 @@ async def test_an_unmet_condition_ends_the_reading(sites: QlikSites) -> None:
     found = await QlikReader(sites).read(
         report(ExpressionItem(name="never", expression="this is no expression")),
         unit(flights(Operator.LT, "1")),
+        NOWHERE,
     )
     assert isinstance(found, Unmet)
     assert found.reason.code == "condition-not-met"
@@ -230,7 +233,7 @@ async def test_data_that_is_not_there_fails_the_unit_with_a_remedy(
     sites: QlikSites, item: DataItem, code: str
 ) -> None:
     with pytest.raises(Permanent) as told:
-        await QlikReader(sites).read(report(item), unit())
+        await QlikReader(sites).read(report(item), unit(), NOWHERE)
     assert told.value.code == code
     assert told.value.remedy
 
@@ -238,7 +241,7 @@ async def test_data_that_is_not_there_fails_the_unit_with_a_remedy(
 async def test_a_selection_that_cannot_be_proved_never_becomes_a_reading(sites: QlikSites) -> None:
     elsewhere = (Selection(field="origin", values=("XXX",)),)
     with pytest.raises(Permanent) as told:
-        await QlikReader(sites).read(report(), unit(selections=elsewhere))
+        await QlikReader(sites).read(report(), unit(selections=elsewhere), NOWHERE)
     assert told.value.code == "selection-not-proved"
 
 

@@ -16,6 +16,7 @@ from support.fake_generator import (
     FakePublisher,
     FakeQuestions,
 )
+from support.fake_vault import FakeVault
 from support.tasks import EXECUTION, NOW, catalog, firing, over, report, setup
 
 
@@ -39,6 +40,7 @@ class World:
             publisher=self.publisher,
             clock=self.clock,
             limits=Limits(units=100, deliveries=100),
+            vault=FakeVault(),
             budget=timedelta(seconds=30),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ REPORT = PlannedReport(
     app_id="app",
     data=(ExpressionItem(name="state", expression="State"),),
 )
+NOWHERE = Path("nowhere")
 UNIT = PlannedUnit(id="u", report="tr", file_name="r.xlsx")
 
 
@@ -61,26 +63,31 @@ class Sites:
     """Sessions of which the first few see a reload."""
 
     def __init__(self, reloads: int) -> None:
-        self.reloads, self.opened = reloads, 0
+        self.reloads, self.sessions = reloads, 0
+
+    @asynccontextmanager
+    async def opened(self, *_: str) -> AsyncIterator[tuple[None, Session]]:
+        self.sessions += 1
+        yield None, Session(self.sessions, reloaded=self.sessions <= self.reloads)
 
     @asynccontextmanager
     async def session(self, *_: str) -> AsyncIterator[Session]:
-        self.opened += 1
-        yield Session(self.opened, reloaded=self.opened <= self.reloads)
+        async with self.opened() as (_client, session):
+            yield session
 
 
 async def test_everything_is_read_again_when_the_app_was_reloaded_meanwhile() -> None:
     sites: Any = Sites(reloads=2)
-    found = await QlikReader(sites).read(REPORT, UNIT)
+    found = await QlikReader(sites).read(REPORT, UNIT, NOWHERE)
     assert isinstance(found, Reading)
     assert found.values == {"state": Formatted(3, "3")}
-    assert sites.opened == 3
+    assert sites.sessions == 3
 
 
 async def test_an_app_that_is_reloaded_all_the_time_is_tried_later() -> None:
     sites: Any = Sites(reloads=99)
     with pytest.raises(Transient, match="again and again"):
-        await QlikReader(sites).read(REPORT, UNIT)
+        await QlikReader(sites).read(REPORT, UNIT, NOWHERE)
 
 
 async def test_answers_for_planning_are_of_one_state_too() -> None:

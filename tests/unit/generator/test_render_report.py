@@ -10,6 +10,7 @@ from contracts.events import ReportFailed, ReportGenerated, ReportRequested, Rep
 from generator.domain.outcomes import requests
 from generator.domain.request import Verdict
 from generator.ports import Reading, Unmet
+from generator.use_cases.making import MakeFile
 from generator.use_cases.render_report import RenderReport
 from rendering.model import OutputFormat, TemplateKind
 from runtime.errors import Permanent, Transient
@@ -22,6 +23,7 @@ from support.fake_generator import (
     FakeRenderer,
     FakeUnits,
 )
+from support.fake_vault import FakeVault
 from support.tasks import DEADLINE, NOW, catalog, condition, entry, made, over, report, task
 
 PROVED = (Selection(field="Airline", values=("AA",)),)
@@ -41,9 +43,13 @@ class World:
         self.render = RenderReport(
             units=self.units,
             plans=self.plans,
-            reader=self.reader,
-            files=self.files,
-            renderer=self.renderer,
+            make=MakeFile(
+                reader=self.reader,
+                files=self.files,
+                renderer=self.renderer,
+                vault=FakeVault(),
+                clock=self.clock,
+            ),
             publisher=self.publisher,
             clock=self.clock,
             attempts=4,

@@ -12,9 +12,13 @@ from generator.adapters.qlik_questions import QlikQuestions
 from generator.adapters.qlik_reader import QlikReader
 from generator.adapters.qlik_sites import QlikSites
 from generator.adapters.render_pool import RenderPool
-from generator.handlers import planning, rendering
+from generator.adapters.vault import SealedVault
+from generator.domain.passwords import NoVault, Vault
+from generator.handlers import planning, previewing, rendering
 from generator.settings import GeneratorSettings
+from generator.use_cases.making import MakeFile
 from generator.use_cases.plan_execution import PlanExecution
+from generator.use_cases.preview_report import PreviewReport
 from generator.use_cases.render_report import RenderReport
 from runtime.bus import Bus, Subscription
 from runtime.clock import SystemClock
@@ -40,12 +44,13 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
     objects = await service.enter(open_objects(settings))
     sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
     sites = await service.enter(aclosing(await _sites(settings, store, sealer)))
+    vault: Vault = SealedVault(sealer) if sealer else NoVault()
     plans = StoredPlans(objects, max_bytes=settings.max_plan_bytes)
     # A connection of its own: handlers that still run when consumption stops have events to publish.
     publisher = await service.enter(Bus(settings, service=SERVICE))
     subscriptions: list[Subscription] = []
     if settings.plans():
-        plan = await _planner(settings, store, sites, plans, publisher)
+        plan = await _planner(settings, store, sites, plans, publisher=publisher, vault=vault)
         subscriptions.append(planning(plan))
         _again(service, settings, plan, name="plan", times=1)
     if settings.renders():
@@ -53,10 +58,20 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
             RenderPool(workers=settings.render_workers, limits=settings.worker_limits())
         )
         files = StoredFiles(objects, max_template_bytes=settings.max_template_bytes)
-        render = await _renderer(
-            settings, store, sites=sites, plans=plans, files=files, pool=pool, publisher=publisher
+        make = MakeFile(
+            reader=QlikReader(sites), files=files, renderer=pool, vault=vault, clock=SystemClock()
         )
+        render = await _renderer(settings, store, plans=plans, make=make, publisher=publisher)
         subscriptions.append(rendering(render, at_once=settings.units_at_once))
+        preview = PreviewReport(
+            sources=ConfigurationReader(store),
+            qlik=QlikQuestions(sites),
+            make=make,
+            publisher=publisher,
+            clock=SystemClock(),
+            budget=timedelta(seconds=settings.unit_budget_s),
+        )
+        subscriptions.append(previewing(preview))
         _again(service, settings, render, name="render", times=max(1, settings.units_at_once // 2))
     consumer = await service.enter(Bus(settings, service=SERVICE, subscriptions=subscriptions))
     for check in (store.problems, objects.problems, consumer.problems):
@@ -91,7 +106,13 @@ def _again(
 
 
 async def _planner(
-    settings: GeneratorSettings, store: Store, sites: QlikSites, plans: StoredPlans, publisher: Bus
+    settings: GeneratorSettings,
+    store: Store,
+    sites: QlikSites,
+    plans: StoredPlans,
+    *,
+    publisher: Bus,
+    vault: Vault,
 ) -> PlanExecution:
     clock = SystemClock()
     executions = MongoExecutions(store, clock, timedelta(seconds=settings.generator_lease_s))
@@ -104,6 +125,7 @@ async def _planner(
         publisher=publisher,
         clock=clock,
         limits=settings.plan_limits(),
+        vault=vault,
         budget=timedelta(seconds=settings.planning_budget_s),
     )
 
@@ -112,10 +134,8 @@ async def _renderer(
     settings: GeneratorSettings,
     store: Store,
     *,
-    sites: QlikSites,
     plans: StoredPlans,
-    files: StoredFiles,
-    pool: RenderPool,
+    make: MakeFile,
     publisher: Bus,
 ) -> RenderReport:
     clock = SystemClock()
@@ -124,9 +144,7 @@ async def _renderer(
     return RenderReport(
         units=units,
         plans=plans,
-        reader=QlikReader(sites),
-        files=files,
-        renderer=pool,
+        make=make,
         publisher=publisher,
         clock=clock,
         attempts=settings.unit_attempts,

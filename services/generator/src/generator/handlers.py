@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 
 from contracts.envelope import Received
-from contracts.events import ReportRequested, TaskTriggered
+from contracts.events import PreviewRequested, ReportRequested, TaskTriggered
 from generator.domain.request import Firing
 from runtime.bus import Subscription
 
 PLANNER_GROUP = "generator-planner"
 RENDERER_GROUP = "generator-renderer"
+PREVIEW_GROUP = "generator-preview"
+_PREVIEWS_AT_ONCE = 2
 
 
 def planning(plan: Callable[[Firing], Awaitable[None]]) -> Subscription:
@@ -35,4 +37,19 @@ def rendering(render: Callable[[ReportRequested], Awaitable[None]], *, at_once: 
         handler=on_report_requested,
         events=(ReportRequested,),
         concurrency=at_once,
+    )
+
+
+def previewing(preview: Callable[[PreviewRequested], Awaitable[None]]) -> Subscription:
+    """Return the subscription of previews, with the use case it calls."""
+
+    async def on_preview_requested(received: Received[PreviewRequested]) -> None:
+        await preview(received.event)
+
+    return Subscription(
+        topic=PreviewRequested.TOPIC,
+        group=PREVIEW_GROUP,
+        handler=on_preview_requested,
+        events=(PreviewRequested,),
+        concurrency=_PREVIEWS_AT_ONCE,
     )

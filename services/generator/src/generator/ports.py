@@ -1,13 +1,14 @@
 """What the use cases need of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from contracts.base import ObjectRef, Reason, Selection
-from contracts.configuration import TaskVersion
+from contracts.configuration import Recipient, Report, TaskVersion, Template
 from contracts.events import (
     ExecutionPlanned,
     ReportFailed,
@@ -20,6 +21,7 @@ from generator.domain.request import Answer, Catalog, Firing, Question, TaskSetu
 from rendering.model import (
     Cell,
     ChartSpec,
+    ColumnData,
     OutputFormat,
     RenderData,
     Rendered,
@@ -133,6 +135,22 @@ class Configuration(Protocol):
         ...
 
 
+class PreviewSources(Protocol):
+    """What a preview is made of, as it is configured at this moment (runtime.configuration)."""
+
+    async def report(self, report_id: str) -> Report | None:
+        """Return a report."""
+        ...
+
+    async def template(self, template_id: str) -> Template | None:
+        """Return a template in its current version."""
+        ...
+
+    async def recipients(self, ids: Iterable[str]) -> Mapping[str, Recipient]:
+        """Return the recipients that exist, by id."""
+        ...
+
+
 class Questions(Protocol):
     """Asks Qlik what planning has to know."""
 
@@ -154,8 +172,28 @@ class Plans(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Spooled:
+    """A table too long to be held: its rows lie in a file, batch after batch, as pickled lists of tuples."""
+
+    path: Path
+    columns: tuple[ColumnData, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that Qlik made by itself."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """What Qlik gave for a unit: values, tables and pictures by name, and under which selections."""
+    """What Qlik gave for a unit: values, tables and pictures by name, and under which selections.
+
+    Instead of values and tables it may hold one long table that was spooled, or a whole file of Qlik's.
+    """
 
     selections: tuple[Selection, ...]
     reloaded_at: datetime | None
@@ -163,6 +201,8 @@ class Reading:
     tables: Mapping[str, TableData] = field(default_factory=dict)
     images: Mapping[str, bytes | ChartSpec] = field(default_factory=dict)
     options: RenderOptions = field(default_factory=RenderOptions)
+    spooled: Spooled | None = None
+    exported: Exported | None = None
     warnings: tuple[Reason, ...] = ()
 
 
@@ -176,8 +216,10 @@ class Unmet:
 class DataReader(Protocol):
     """Reads the data of a unit."""
 
-    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+    async def read(self, report: PlannedReport, unit: PlannedUnit, folder: Path) -> Reading | Unmet:
         """Return the data under the unit's selections, proved by Qlik, from one state of the app.
+
+        What is too long to be held is left in `folder`, which the caller removes.
 
         Raises Permanent when Qlik refuses or the selections cannot be proved, Transient when it is out of
         order for now.
@@ -192,9 +234,20 @@ class Files(Protocol):
         """Return a template, verified. Raises Permanent when it is damaged or gone."""
         ...
 
-    async def keep(self, key: str, content: bytes, content_type: str) -> ObjectRef:
+    async def keep(self, key: str, content: bytes | Path, content_type: str) -> ObjectRef:
         """Store a finished file and return where."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """What a finished file is locked with, in clear; empty is none. Never logged, never stored."""
+
+    open: str = field(default="", repr=False)
+    edit: str = field(default="", repr=False)
+    zip: str = field(default="", repr=False)
+    name: str = ""
+    """Of the file inside an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +260,25 @@ class RenderJob:
     data: RenderData
     output: OutputFormat
     options: RenderOptions = field(default_factory=RenderOptions)
+    passwords: Passwords = field(default_factory=Passwords)
+    spooled: Spooled | None = None
+    """A long table, exported as it is; the file is then made beside it."""
+    exported: Exported | None = None
+    """A file that only has to be locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A finished file that was never in memory as a whole."""
+
+    path: Path
+    content_type: str
+    warnings: tuple[str, ...] = ()
 
 
 class Renderer(Protocol):
     """Turns data into a file."""
 
-    async def render(self, job: RenderJob) -> Rendered:
+    async def render(self, job: RenderJob) -> Rendered | RenderedFile:
         """Return the file. Raises Permanent for a bad template or a limit that was hit."""
         ...

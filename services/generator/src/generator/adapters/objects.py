@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from hashlib import sha256
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -97,6 +98,6 @@ class StoredFiles:
             known = self._recent.put(ref.sha256, content)
         return known
 
-    async def keep(self, key: str, content: bytes, content_type: str) -> ObjectRef:
+    async def keep(self, key: str, content: bytes | Path, content_type: str) -> ObjectRef:
         """Store a finished file and return where. Its key holds its content, so it never changes."""
         return await self._objects.put(key, content, content_type=content_type)

@@ -47,15 +47,37 @@ def field_table(item: FieldItem, values: Sequence[qlik.Value]) -> TableData:
 
 def named_table(item: TableItem, table: qlik.Table) -> TableData:
     """Return an ad-hoc table under the column names of its item."""
+    return _table(table, named_columns(item))
+
+
+def named_columns(item: TableItem) -> list[tuple[str, str]]:
+    """Return name and title of each column of an ad-hoc table."""
     defined = (*item.dimensions, *item.measures)
-    names = [(column.name, column.label or column.name) for column in defined]
-    return _table(table, names)
+    return [(column.name, column.label or column.name) for column in defined]
 
 
 def object_table(table: qlik.Table) -> TableData:
     """Return a visualisation's table; columns are named after their labels, in letters, digits and '_'."""
-    labels = [column.name for column in table.columns]
-    return _table(table, list(zip(column_names(labels), labels, strict=True)))
+    return _table(table, object_columns(table.columns))
+
+
+def object_columns(columns: Sequence[qlik.Column]) -> list[tuple[str, str]]:
+    """Return name and title of each column of a visualisation."""
+    labels = [column.name for column in columns]
+    return list(zip(column_names(labels), labels, strict=True))
+
+
+def column_data(columns: Sequence[qlik.Column], names: Sequence[tuple[str, str]]) -> tuple[ColumnData, ...]:
+    """Return columns of Qlik under the names and titles that templates use."""
+    return tuple(
+        ColumnData(name, _KINDS[column.kind], _excel(column), title)
+        for (name, title), column in zip(names, columns, strict=True)
+    )
+
+
+def scalars(rows: Sequence[Sequence[qlik.Cell]], columns: Sequence[ColumnData]) -> list[tuple[Cell, ...]]:
+    """Return rows as values without Qlik's texts, for exports of long tables."""
+    return [tuple(raw(cell) for cell in _cells(row, columns)) for row in rows]
 
 
 def chart(item: ChartItem, tables: dict[str, TableData]) -> ChartSpec:
@@ -107,10 +129,7 @@ def options_of(layout: qlik.AppLayout) -> RenderOptions:
 
 
 def _table(table: qlik.Table, names: Sequence[tuple[str, str]]) -> TableData:
-    columns = tuple(
-        ColumnData(name, _KINDS[column.kind], _excel(column), title)
-        for (name, title), column in zip(names, table.columns, strict=True)
-    )
+    columns = column_data(table.columns, names)
     rows = [tuple(_cells(row, columns)) for row in table.rows]
     totals: tuple[Cell, ...] | None = None
     if table.totals:

@@ -2,17 +2,20 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from contracts.base import Selection
 from contracts.configuration import (
     ChartItem,
     ExpressionItem,
     FieldItem,
+    ImageItem,
     ObjectItem,
     TableItem,
     VariableItem,
 )
 from contracts.plan import PlannedReport, PlannedUnit
+from generator.adapters.native import export, picture
 from generator.adapters.qlik_data import (
     cell_of,
     chart,
@@ -24,9 +27,10 @@ from generator.adapters.qlik_data import (
 )
 from generator.adapters.qlik_questions import qlik_selections, same_data, verdict
 from generator.adapters.qlik_sites import QlikSites
+from generator.adapters.spooling import long_table, spool
 from generator.domain.units import unmet
 from generator.ports import Reading, Unmet
-from qlik import AppSession, Dimension, Measure
+from qlik import AppSession, Dimension, Measure, QlikClient
 from rendering.model import Cell, ChartSpec, TableData
 from runtime.errors import Transient
 
@@ -49,7 +53,7 @@ class QlikReader:
         """Take the clients."""
         self._sites = sites
 
-    async def read(self, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+    async def read(self, report: PlannedReport, unit: PlannedUnit, folder: Path) -> Reading | Unmet:
         """Return the unit's data, or the condition that is not met, from one state of the app.
 
         When the app is reloaded meanwhile everything is read again in a new session: a report never mixes two
@@ -57,27 +61,30 @@ class QlikReader:
         Qlik refuses.
         """
         for _ in range(_ROUNDS):
-            async with self._sites.session(report.connection_id, report.app_id) as session:
-                reading = await _read(session, report, unit)
+            async with self._sites.opened(report.connection_id, report.app_id) as (client, session):
+                reading = await _read(client, session, report, unit, folder)
                 if await same_data(session):
                     return reading
         raise Transient(f"the app {report.app_id} is reloaded again and again while it is read")
 
 
-async def _read(session: AppSession, report: PlannedReport, unit: PlannedUnit) -> Reading | Unmet:
+async def _read(
+    client: QlikClient, session: AppSession, report: PlannedReport, unit: PlannedUnit, folder: Path
+) -> Reading | Unmet:
     # Selected even when there are none: that clears the session, and proves that it is clear.
     proved = await session.select(qlik_selections(unit.selections))
     for condition in unit.conditions:
         found = await verdict(session, condition)
         if not found.holds:
             return Unmet(unmet(condition.name, found.detail))
+    exported = spooled = None
     data = _Data()
-    for item in report.data:
-        if not isinstance(item, ChartItem):
-            await _read_item(session, item, data)
-    for item in report.data:
-        if isinstance(item, ChartItem):
-            data.images[item.name] = chart(item, data.tables)
+    if report.native is not None:
+        exported = await export(client, report, report.native, qlik_selections(unit.selections))
+    elif (long := long_table(report)) is not None:
+        spooled = await spool(session, long, folder)
+    if exported is None and spooled is None:
+        await _read_items(client, session, report, data)
     return Reading(
         selections=tuple(
             Selection(field=item.field, values=tuple(value.text for value in item.values)) for item in proved
@@ -87,7 +94,20 @@ async def _read(session: AppSession, report: PlannedReport, unit: PlannedUnit) -
         tables=data.tables,
         images=data.images,
         options=options_of(session.layout),
+        spooled=spooled,
+        exported=exported,
     )
+
+
+async def _read_items(client: QlikClient, session: AppSession, report: PlannedReport, data: _Data) -> None:
+    for item in report.data:
+        if isinstance(item, ImageItem):
+            data.images[item.name] = await picture(client, session, item, report.options.image_dpi)
+        elif not isinstance(item, ChartItem):
+            await _read_item(session, item, data)
+    for item in report.data:
+        if isinstance(item, ChartItem):
+            data.images[item.name] = chart(item, data.tables)
 
 
 async def _read_item(

@@ -83,11 +83,17 @@ class QlikSites:
     @asynccontextmanager
     async def session(self, connection_id: str, app_id: str) -> AsyncIterator[AppSession]:
         """Open an app in a session of its own. Raises Transient or Permanent, also for errors in the body."""
+        async with self.opened(connection_id, app_id) as (_, session):
+            yield session
+
+    @asynccontextmanager
+    async def opened(self, connection_id: str, app_id: str) -> AsyncIterator[tuple[QlikClient, AppSession]]:
+        """The same with the client of the site, for what is asked beside the session."""
         held = await self._hold(connection_id)
         try:
             with qlik_errors():
                 async with held.client.session(app_id) as session:
-                    yield session
+                    yield held.client, session
         finally:
             held.uses -= 1
             if not held.uses and self._held.get(connection_id) is not held:

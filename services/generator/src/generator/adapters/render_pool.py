@@ -29,7 +29,7 @@ from generator.adapters.render_worker import (
     real_engine,
     work,
 )
-from generator.ports import RenderJob
+from generator.ports import RenderedFile, RenderJob
 from rendering.model import Rendered
 from runtime.errors import Permanent, Transient
 
@@ -94,7 +94,7 @@ class _Worker:
             code = self._bury()
             raise Transient(f"a render worker did not start (exit code {code})") from error
 
-    def run(self, job: RenderJob) -> Rendered:
+    def run(self, job: RenderJob) -> Rendered | RenderedFile:
         """Return the file of a job. Raises Permanent or Transient; the process may be gone afterwards."""
         self.start()
         try:
@@ -105,9 +105,12 @@ class _Worker:
         self._jobs += 1
         if reply.get("error") in {"memory", "fault"} or self._jobs >= _JOBS_PER_WORKER:
             self.stop()
-        if content is None:
+        if "error" in reply:
             raise _refused(reply, self._limits)
-        return Rendered(content, reply["content_type"], reply["extension"], tuple(reply["warnings"]))
+        warnings = tuple(reply["warnings"])
+        if job.spooled is not None:
+            return RenderedFile(job.spooled.path.with_name("file"), reply["content_type"], warnings)
+        return Rendered(content or b"", reply["content_type"], reply["extension"], warnings)
 
     def _exchange(self, job: RenderJob) -> tuple[dict[str, Any], bytes | None]:
         connection = self._pipe()
@@ -117,9 +120,23 @@ class _Worker:
             template = None
         else:
             template = self._templates.put(sha256, job.template)
-        connection.send(WorkerJob(job.kind, sha256, template, job.data, job.options, job.output))
+        connection.send(
+            WorkerJob(
+                job.kind,
+                sha256,
+                template,
+                job.data,
+                job.options,
+                job.output,
+                passwords=job.passwords,
+                spooled=job.spooled,
+                exported=job.exported,
+            )
+        )
         reply: dict[str, Any] = json.loads(connection.recv_bytes(_HEADER_BYTES))
-        return reply, None if "error" in reply else connection.recv_bytes(self._limits.output_bytes)
+        # A long table lies in a file, and only its reply comes through the pipe.
+        without = "error" in reply or job.spooled is not None
+        return reply, None if without else connection.recv_bytes(self._limits.output_bytes)
 
     def _pipe(self) -> Connection:
         if self._connection is None:
@@ -215,7 +232,7 @@ class RenderPool:
         """Return the process ids of the workers that live."""
         return tuple(pid for worker in self._all if (pid := worker.pid) is not None)
 
-    async def render(self, job: RenderJob) -> Rendered:
+    async def render(self, job: RenderJob) -> Rendered | RenderedFile:
         """Return the file of a job, in a worker that remembers its template if one is free.
 
         Raises Permanent for a bad template, a limit that was hit or a fault of the engine, Transient when the
@@ -234,7 +251,7 @@ class RenderPool:
         self._idle.remove(chosen)
         return chosen
 
-    async def _run(self, worker: _Worker, job: RenderJob) -> Rendered:
+    async def _run(self, worker: _Worker, job: RenderJob) -> Rendered | RenderedFile:
         future = asyncio.get_running_loop().run_in_executor(self._threads, worker.run, job)
         try:
             return await asyncio.shield(future)

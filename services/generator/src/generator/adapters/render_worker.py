@@ -13,9 +13,10 @@ import signal
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
+from generator.ports import Exported, Passwords, RenderedFile, Spooled
 from rendering.model import OutputFormat, RenderData, Rendered, RenderOptions, TemplateError, TemplateKind
 
 Engine = Callable[[TemplateKind, bytes, RenderData, RenderOptions, OutputFormat], Rendered]
@@ -51,6 +52,9 @@ class WorkerJob:
     data: RenderData
     options: RenderOptions
     output: OutputFormat
+    passwords: Passwords = field(default_factory=Passwords)
+    spooled: Spooled | None = None
+    exported: Exported | None = None
 
 
 class TemplateMemory:
@@ -143,10 +147,7 @@ def _answer(
 ) -> tuple[dict[str, object], bytes | None, bool]:
     """Return the reply, the file if there is one, and whether this process may go on."""
     try:
-        known = (
-            templates.put(job.sha256, job.template) if job.template is not None else templates.get(job.sha256)
-        )
-        file = engine(job.kind, known, job.data, job.options, job.output)
+        file = _made(job, templates, engine)
     except TemplateError as error:
         told = {"place": error.place, "message": error.message, "remedy": error.remedy}
         return {"error": "template", **told}, None, True
@@ -156,11 +157,27 @@ def _answer(
     except Exception as error:  # noqa: BLE001 - the parent has to learn of every failure
         trace = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
         return {"error": "fault", "type": type(error).__name__, "trace": trace}, None, False
-    if len(file.content) > limits.output_bytes:
-        return {"error": "output", "size": len(file.content)}, None, True
-    reply: dict[str, object] = {
-        "content_type": file.content_type,
-        "extension": file.extension,
-        "warnings": list(file.warnings),
-    }
-    return reply, file.content, True
+    reply: dict[str, object] = {"content_type": file.content_type, "warnings": list(file.warnings)}
+    content = file.content if isinstance(file, Rendered) else None
+    size = file.path.stat().st_size if isinstance(file, RenderedFile) else len(file.content)
+    if size > limits.output_bytes:
+        return {"error": "output", "size": size}, None, True
+    if isinstance(file, Rendered):
+        reply["extension"] = file.extension
+    return reply, content, True
+
+
+def _made(job: WorkerJob, templates: TemplateMemory, engine: Engine) -> Rendered | RenderedFile:
+    """Return the file of a job, with its passwords."""
+    # Imported in the worker only, as the renderers are.
+    from generator.adapters import finishing  # noqa: PLC0415
+
+    known = templates.put(job.sha256, job.template) if job.template is not None else templates.get(job.sha256)
+    if job.spooled is not None:
+        title = job.data.meta.report
+        table = finishing.export_table(job.spooled, job.output, job.options, title)
+        return finishing.locked_file(table, job.output, job.passwords)
+    if job.exported is not None:
+        return finishing.locked(finishing.unchanged(job.exported, job.output), job.output, job.passwords)
+    file = engine(job.kind, known, job.data, job.options, job.output)
+    return finishing.locked(file, job.output, job.passwords)

@@ -85,15 +85,6 @@ def moment(plan: ExecutionPlan) -> datetime:
     return plan.trigger.due_at.astimezone(ZoneInfo(plan.timezone))
 
 
-def artifact_key(request: ReportRequested, file_name: str, sha256: str) -> str:
-    """Return where a file of a unit lies.
-
-    The content is part of the place: a process that lost its claim and writes late, with other bytes, cannot
-    change a file that was already announced.
-    """
-    return f"artifacts/{request.execution_id}/{request.unit_id}/{sha256[:16]}/{file_name}"
-
-
 def generated(
     request: ReportRequested,
     artifact: Artifact,

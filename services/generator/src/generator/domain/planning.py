@@ -1,7 +1,7 @@
 """The plan of an execution: which files, from which data, to whom. Pure; nothing is read or written here."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +11,7 @@ from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReport, Planne
 from generator.domain.admission import Fail
 from generator.domain.deliveries import Files, mails, publications, storages
 from generator.domain.names import Namer
+from generator.domain.passwords import NoVault, Vault
 from generator.domain.people import Person
 from generator.domain.request import Answer, Catalog, Firing, Limits, Question, Request, SlicedReport
 from generator.domain.selections import PlanProblemError
@@ -32,6 +33,7 @@ class Sources:
     catalog: Catalog
     now: datetime
     deadline_at: datetime
+    vault: Vault = field(default_factory=NoVault)
 
 
 def plan(
@@ -56,7 +58,7 @@ def plan(
     wanted = by_unit(draft for draft in found if draft.wanted)
     if (large := _too_many("files", len(wanted), limits.units)) is not None:
         return large
-    files = _named(wanted, wording, problems)
+    files = _named(wanted, wording, sources.vault, problems)
     deliveries = (
         *mails(execution_id, files, request.people, wording, problems),
         *storages(execution_id, files, sources.catalog.storage, wording, problems),
@@ -86,12 +88,16 @@ def plan(
     )
 
 
-def _named(wanted: Mapping[str, list[Draft]], wording: Wording, problems: list[Reason]) -> Files:
+def _named(
+    wanted: Mapping[str, list[Draft]], wording: Wording, vault: Vault, problems: list[Reason]
+) -> Files:
     namer, units = Namer(), dict[str, PlannedUnit]()
     for key, candidates in wanted.items():
         draft = candidates[0]
         try:
             name = wording.file_name(candidates)
+            owner = draft.owner.recipient if draft.owner else None
+            sealed = draft.item.locks.sealed(draft.iteration_value, owner, vault)
         except PlanProblemError as problem:
             problems.append(problem.reason)
             continue
@@ -100,6 +106,7 @@ def _named(wanted: Mapping[str, list[Draft]], wording: Wording, problems: list[R
             report=draft.item.entry.id,
             file_name=namer.unique(name),
             selections=draft.selections,
+            sealed=sealed,
             iteration_value=draft.iteration_value,
             conditions=draft.conditions,
             skip=draft.skip,
@@ -124,7 +131,9 @@ def _reports(items: Iterable[SlicedReport], used: set[str]) -> tuple[PlannedRepo
             app_id=item.report.app_id,
             template_kind=item.template.kind if item.template else None,
             template=item.template.file if item.template else None,
+            native=item.report.native,
             data=item.report.data,
+            options=item.entry.options,
             iteration_field=item.report.iteration.field if item.report.iteration else None,
         )
         for item in items

@@ -1,7 +1,7 @@
 """What planning starts from, and what it asks Qlik before it can decide."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from contracts.base import Reason, Selection
@@ -17,6 +17,7 @@ from contracts.configuration import (
     Template,
 )
 from contracts.events import TriggerInfo
+from generator.domain.passwords import Locks, NoVault, Vault, locks_of
 from generator.domain.people import Person, resolve
 from generator.domain.selections import FieldValue, PlanProblemError, for_filters
 
@@ -127,6 +128,7 @@ class SlicedReport:
     report: Report
     template: Template | None
     slices: tuple[Slice, ...]
+    locks: Locks = field(default_factory=Locks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +140,16 @@ class Request:
     problems: tuple[Reason, ...]
 
 
-def prepare(task: TaskVersion, catalog: Catalog) -> Request:
+def prepare(task: TaskVersion, catalog: Catalog, vault: Vault | None = None) -> Request:
     """Return who may see which data of which report; reads nothing from Qlik."""
+    vault = vault or NoVault()
     people, unresolved = resolve(task.recipients, catalog.recipients, catalog.groups)
     problems = list(unresolved)
     reports: list[SlicedReport] = []
     for entry in task.reports:
         try:
-            reports.append(_sliced(entry, people, catalog, problems))
+            found = _sliced(entry, people, catalog, problems)
+            reports.append(replace(found, locks=_locks(task, found, vault)))
         except PlanProblemError as problem:
             problems.append(problem.reason)
     return Request(tuple(reports), people, tuple(problems))
@@ -208,6 +212,14 @@ def _sliced(
             "choose another template for the report",
         )
     return SlicedReport(entry, report, template, _slices(entry, report, people, problems))
+
+
+def _locks(task: TaskVersion, item: SlicedReport, vault: Vault) -> Locks:
+    try:
+        return locks_of(task, item.entry, item.report.name, vault)
+    except PlanProblemError as problem:
+        message = f"the report {item.report.name!r} cannot be made: {problem.reason.message}"
+        raise PlanProblemError(problem.reason.code, message, problem.reason.remedy) from problem
 
 
 def _slices(

@@ -1,12 +1,12 @@
 """Units: the distinct files of an execution, and who wants them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from contracts.base import Reason, Selection
-from contracts.configuration import Condition, Report, TaskReport, Template
+from contracts.configuration import Condition, Report, TaskReport
 from contracts.ids import unit_id
 from generator.domain.people import Audience, Person
 from generator.domain.request import (
@@ -38,6 +38,8 @@ class Draft:
     shown: tuple[Person, ...]
     """Who sees it in the Hub; the same holds."""
     skip: Reason | None = None
+    owner: Person | None = None
+    """The one person the file is made for, because its password is theirs."""
 
     @property
     def wanted(self) -> bool:
@@ -48,25 +50,29 @@ class Draft:
 
 
 def fingerprint(
-    report: Report,
-    template: Template | None,
-    entry: TaskReport,
+    item: SlicedReport,
     selections: tuple[Selection, ...],
     iteration_value: str | None,
+    owner: Person | None = None,
 ) -> str:
     """Return what tells one file of an execution from another: all that determines its bytes.
 
     `selections` are canonical. Conditions count, as they determine whether there are bytes at all. Names and
-    recipients do not: people who may see the same share the file.
+    recipients do not: people who may see the same share the file, unless its password is of one of them.
+    Passwords count as they are sealed: an id must not let anybody try passwords.
     """
+    report, template, entry = item.report, item.template, item.entry
     parts = {
         "report": [report.id, report.version, report.connection_id, report.app_id],
         "template": [template.kind, template.file.sha256] if template else None,
+        "native": report.native.model_dump(mode="json") if report.native else None,
         "format": entry.format,
-        "data": [item.model_dump(mode="json") for item in report.data],
-        "selections": [item.model_dump(mode="json") for item in selections],
+        "options": entry.options.model_dump(mode="json"),
+        "locks": [item.locks.tokens, owner.recipient.id if owner else None],
+        "data": [each.model_dump(mode="json") for each in report.data],
+        "selections": [each.model_dump(mode="json") for each in selections],
         "iteration": [report.iteration.field, iteration_value] if report.iteration else None,
-        "conditions": [item.model_dump(mode="json") for item in entry.conditions],
+        "conditions": [each.model_dump(mode="json") for each in entry.conditions],
     }
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
@@ -98,12 +104,12 @@ def _of_slice(
     answers: Mapping[Question, Answer],
     problems: list[Reason],
 ) -> Iterator[Draft]:
-    report, entry, audience = item.report, item.entry, Audience(part.people)
+    report, entry, audiences = item.report, item.entry, _audiences(item, part)
     if report.iteration is None:
-        yield _draft(
+        yield from _shared(
             execution_id,
             item,
-            audience,
+            audiences,
             selections=part.selections,
             value=None,
             conditions=entry.conditions,
@@ -117,29 +123,42 @@ def _of_slice(
         except PlanProblemError as problem:
             problems.append(_for_report(problem, report, part))
             continue
-        draft = _draft(execution_id, item, audience, selections=selections, value=value.text, conditions=kept)
-        yield replace(draft, skip=skip)
+        for draft in _shared(
+            execution_id, item, audiences, selections=selections, value=value.text, conditions=kept
+        ):
+            yield replace(draft, skip=skip)
 
 
-def _draft(
+def _audiences(item: SlicedReport, part: Slice) -> list[tuple[Person | None, Audience]]:
+    """Return who shares a file: all people of a slice, or each alone where a password is personal."""
+    if item.locks.personal:
+        return [(person, Audience([person])) for person in part.people]
+    return [(None, Audience(part.people))]
+
+
+def _shared(
     execution_id: str,
     item: SlicedReport,
-    audience: Audience,
+    audiences: Sequence[tuple[Person | None, Audience]],
     *,
     selections: tuple[Selection, ...],
     value: str | None,
     conditions: tuple[Condition, ...],
-) -> Draft:
-    identity = fingerprint(item.report, item.template, item.entry, selections, value)
-    return Draft(
-        unit_id=unit_id(execution_id, identity),
-        item=item,
-        selections=selections,
-        iteration_value=value,
-        conditions=conditions,
-        mailed=audience.readers("email", value),
-        shown=audience.readers("hub", value),
-    )
+) -> Iterator[Draft]:
+    for owner, audience in audiences:
+        draft = Draft(
+            unit_id=unit_id(execution_id, fingerprint(item, selections, value, owner)),
+            item=item,
+            selections=selections,
+            iteration_value=value,
+            conditions=conditions,
+            mailed=audience.readers("email", value),
+            shown=audience.readers("hub", value),
+            owner=owner,
+        )
+        # A file for one person that does not reach that person is not made for a storage alone.
+        if owner is None or draft.mailed or draft.shown:
+            yield draft
 
 
 def _once(

@@ -51,7 +51,9 @@ class Wording:
         person = next(iter(readers.values())) if len(readers) == 1 else None
         what = f"the file name of the report {draft.item.report.name!r}"
         text = self._filled(what, draft.item.report.file_name, self._context(draft, person), _one_line)
-        return safe_name(text, extension=draft.item.entry.format.value)
+        # An encrypted archive is named after the file in it: the format says what comes out of it.
+        name = safe_name(text, extension=draft.item.entry.format.value)
+        return safe_name(name, extension="zip") if draft.item.locks.zipped else name
 
     def folder(self, draft: Draft, path: str) -> str:
         """Return a storage folder, relative and clean; PlanProblemError for a bad tag or a climbing path.

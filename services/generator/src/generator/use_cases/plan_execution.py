@@ -11,6 +11,7 @@ from contracts.events import ExecutionPlanned
 from contracts.plan import ExecutionPlan
 from generator.domain.admission import Admitted, Fail, admit, deadline, late
 from generator.domain.outcomes import not_planned, planned, requests
+from generator.domain.passwords import Vault
 from generator.domain.patience import next_attempt
 from generator.domain.planning import Sources, plan
 from generator.domain.request import Firing, Limits, TaskSetup, prepare, questions
@@ -37,6 +38,7 @@ class PlanExecution:
     publisher: Publisher
     clock: Clock
     limits: Limits
+    vault: Vault
     budget: timedelta
     """How long one attempt may take; it has to end well before Kafka takes the consumer for dead."""
 
@@ -132,9 +134,9 @@ class PlanExecution:
         self, firing: Firing, admission: Admitted, deadline_at: datetime
     ) -> tuple[ExecutionPlan, ObjectRef] | Fail:
         catalog = await self.configuration.catalog(admission.task)
-        request = prepare(admission.task, catalog)
+        request = prepare(admission.task, catalog, self.vault)
         answers = await self.qlik.answers(questions(request))
-        sources = Sources(firing, admission.task, catalog, self.clock.now(), deadline_at)
+        sources = Sources(firing, admission.task, catalog, self.clock.now(), deadline_at, self.vault)
         # Twenty thousand files take seconds to plan, and heartbeats must go on meanwhile.
         made = await asyncio.to_thread(plan, sources, request, answers, self.limits)
         return made if isinstance(made, Fail) else (made, await self.plans.put(made))

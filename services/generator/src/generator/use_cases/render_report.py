@@ -1,39 +1,23 @@
 """Render one unit of a plan."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 
 import structlog
 
-from contracts.base import Artifact, ObjectRef, Reason
-from contracts.events import RenderTimings, ReportGenerated, ReportRequested
-from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
+from contracts.base import Reason
+from contracts.events import ReportGenerated, ReportRequested
 from generator.domain.admission import late
-from generator.domain.outcomes import artifact_key, failed, find, generated, moment, skipped
+from generator.domain.outcomes import failed, find, generated, moment, skipped
 from generator.domain.patience import next_attempt
-from generator.ports import (
-    Busy,
-    Claim,
-    DataReader,
-    Files,
-    Plans,
-    Reading,
-    Renderer,
-    RenderJob,
-    Settled,
-    SettledUnit,
-    Units,
-    Unmet,
-)
-from rendering.model import Meta, OutputFormat, RenderData, Rendered, TemplateKind
+from generator.ports import Busy, Claim, Plans, Settled, SettledUnit, Units, Unmet
+from generator.use_cases.making import MakeFile
+from rendering.model import Meta
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
-from runtime.telemetry import execution_span, span
+from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +31,7 @@ class RenderReport:
 
     units: Units
     plans: Plans
-    reader: DataReader
-    files: Files
-    renderer: Renderer
+    make: MakeFile
     publisher: Publisher
     clock: Clock
     attempts: int
@@ -165,67 +147,18 @@ class RenderReport:
         unit, report = found
         if unit.skip is not None:
             return skipped(request, unit.skip)
-        watch = _Watch(self.clock)
-        with watch.step("qlik"):
-            reading = await self.reader.read(report, unit)
-        if isinstance(reading, Unmet):
-            return skipped(request, reading.reason)
-        with watch.step("render"):
-            file = await self._render(plan, report, unit, reading)
-        with watch.step("store"):
-            artifact = await self._keep(request, unit, file)
-        return generated(
-            request,
-            artifact,
-            selections=reading.selections,
-            reloaded_at=reading.reloaded_at,
-            timings=RenderTimings(**watch.seconds),
-            warnings=(*reading.warnings, *_warnings(file)),
-        )
-
-    async def _render(
-        self, plan: ExecutionPlan, report: PlannedReport, unit: PlannedUnit, reading: Reading
-    ) -> Rendered:
         # No recipient: people who may see the same data share the file.
         meta = Meta(
             now=moment(plan), report=report.name, task=plan.task_name, iteration=unit.iteration_value or ""
         )
-        template = await self.files.template(report.template) if report.template else b""
-        try:
-            data = RenderData(meta=meta, values=reading.values, tables=reading.tables, images=reading.images)
-        except ValueError as error:
-            raise Permanent("report-data-wrong", str(error), "rename the data item in the report") from error
-        return await self.renderer.render(
-            RenderJob(
-                kind=TemplateKind(report.template_kind.value) if report.template_kind else TemplateKind.TABLE,
-                template=template,
-                template_sha256=report.template.sha256 if report.template else "",
-                data=data,
-                output=OutputFormat(report.format.value),
-                options=reading.options,
-            )
+        made = await self.make(report, unit, meta, folder=f"artifacts/{request.execution_id}/{unit.id}")
+        if isinstance(made, Unmet):
+            return skipped(request, made.reason)
+        return generated(
+            request,
+            made.artifact,
+            selections=made.selections,
+            reloaded_at=made.reloaded_at,
+            timings=made.timings,
+            warnings=made.warnings,
         )
-
-    async def _keep(self, request: ReportRequested, unit: PlannedUnit, file: Rendered) -> Artifact:
-        key = artifact_key(request, unit.file_name, sha256(file.content).hexdigest())
-        ref: ObjectRef = await self.files.keep(key, file.content, file.content_type)
-        return Artifact(**ref.model_dump(), file_name=unit.file_name)
-
-
-@dataclass(slots=True)
-class _Watch:
-    """Measures the steps of a unit, each in a span of its own."""
-
-    clock: Clock
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        began = self.clock.now()
-        with span(name):
-            yield
-        self.seconds[name] = max(0.0, (self.clock.now() - began).total_seconds())
-
-
-def _warnings(file: Rendered) -> tuple[Reason, ...]:
-    return tuple(Reason(code="rendering", message=text[:4000]) for text in file.warnings)

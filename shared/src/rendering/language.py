@@ -164,7 +164,10 @@ class Language:
         return display(raw(self.value(expression, scope, place)), self.options)
 
     def column(self, expression: Expression, name: str, scope: Scope, place: str) -> list[str] | None:
-        """How a tag reads in every row of a table, or None where it is more than a column and a filter."""
+        """How a tag reads in every row of a table, or None where it is more than a column and a filter.
+
+        Texts still have what a file cannot carry: whoever writes them cleans them.
+        """
         call = None if expression.simple else filtered(expression)
         path = expression.simple or (call.path if call else ())
         table = scope.data.tables[name]
@@ -179,7 +182,7 @@ class Language:
             return texts if call is None else [self._filtered_text(call, text, place) for text in texts]
         if call is not None:
             return [self._filtered_text(call, cell, place) for cell in cells]
-        return [display(raw(cell), options) for cell in cells]
+        return [cell if type(cell) is str else display(raw(cell), options) for cell in cells]
 
     def _filtered_text(self, call: Filtered, cell: Cell, place: str) -> str:
         return display(self._filter(call, cell, place), self.options)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from typing import Any, cast
 
 from lxml import etree
@@ -83,6 +84,9 @@ class Package:
     def __init__(self, content: bytes) -> None:
         self._parts: dict[str, Packed] = {}
         self._rels: dict[str, tuple[Packed, list[Rel]]] = {}
+        self._numbers: dict[str, int] = {}  # where to go on looking for a free name
+        self._trees: dict[str, Element] = {}  # parts that are looked at again and again
+        self._changed: set[str] = set()  # those of them that are not written yet
         try:
             with zipfile.ZipFile(BytesIO(content)) as archive:
                 for info in archive.infolist():
@@ -104,6 +108,9 @@ class Package:
     def read(self, name: str) -> bytes:
         """The unpacked bytes of a part."""
         actual = self._by_fold.get(name.lower())
+        if actual in self._changed:
+            self._changed.remove(actual)
+            self._put(actual, pack(serialize(self._trees[actual])))
         if actual is None:
             raise TemplateError(name, "this part is missing", "Save the template again")
         part = self._parts[actual]
@@ -114,9 +121,24 @@ class Package:
         """A part, parsed."""
         return parse(self.read(name), name)
 
+    def _tree(self, name: str, *, change: bool = False) -> Element:
+        """A part as a tree that is kept; changes to it are written when it is read, or at the end."""
+        actual = self._by_fold.get(name.lower(), name)
+        if actual not in self._trees:
+            self._trees[actual] = self.xml(actual)
+        if change:
+            self._changed.add(actual)
+        return self._trees[actual]
+
     def write(self, name: str, content: bytes) -> None:
         """Replace a part or add one at the end."""
+        self._forget(name)
         self._put(name, pack(content))
+
+    def _forget(self, name: str) -> None:
+        actual = self._by_fold.get(name.lower(), name)
+        self._trees.pop(actual, None)
+        self._changed.discard(actual)
 
     def write_pieces(self, name: str, pieces: Iterable[bytes | Packed]) -> None:
         """The same for a part of which some stretches are packed already."""
@@ -128,19 +150,20 @@ class Package:
     def remove(self, name: str) -> None:
         """Drop a part, its relationships and its content type."""
         for one in (name, rels_name(name)):
+            self._forget(one)
             actual = self._by_fold.pop(one.lower(), None)
             if actual:
                 del self._parts[actual]
-        types = self.xml(TYPES)
-        for entry in [e for e in types if e.get("PartName", "").lower() == "/" + name.lower()]:
-            types.remove(entry)
-            self.write(TYPES, serialize(types))
+        for entry in [e for e in self._tree(TYPES) if e.get("PartName", "").lower() == "/" + name.lower()]:
+            self._tree(TYPES, change=True).remove(entry)
 
     def rels(self, name: str) -> list[Rel]:
         """The relationships of a part ('' for the package)."""
         where = rels_name(name)
         if where not in self:
             return []
+        if self._by_fold[where.lower()] in self._changed:
+            self.read(where)
         part = self._parts[self._by_fold[where.lower()]]
         known = self._rels.get(where)
         if known is None or known[0] is not part:
@@ -169,15 +192,16 @@ class Package:
     def add_rel(self, name: str, type_: str, target: str) -> str:
         """Point from a part to another, by an absolute target; returns the new id."""
         where = rels_name(name)
-        root = (
-            self.xml(where)
-            if where in self
-            else etree.Element(REL_NS + "Relationships", nsmap=cast("dict[str, str]", {None: REL_NS[1:-1]}))
-        )
+        if where not in self:
+            empty = etree.Element(
+                REL_NS + "Relationships", nsmap=cast("dict[str, str]", {None: REL_NS[1:-1]})
+            )
+            self.write(where, serialize(empty))
+        root = self._tree(where, change=True)
         taken = {e.get("Id") for e in root}
-        new = next(f"rIdB{i}" for i in range(1, len(taken) + 2) if f"rIdB{i}" not in taken)
+        new = next(f"rIdB{i}" for i in count(1 + sum(1 for t in taken if (t or "").startswith("rIdB")))
+                   if f"rIdB{i}" not in taken)  # fmt: skip
         etree.SubElement(root, REL_NS + "Relationship", Id=new, Type=type_, Target="/" + target)
-        self.write(where, serialize(root))
         return new
 
     def copy(self, name: str, deep: AbstractSet[str], without: AbstractSet[str] = frozenset()) -> str:
@@ -189,7 +213,7 @@ class Package:
         folder, file = posixpath.split(name)
         new = self.free_name(f"{folder}/broadsheet{{}}.{file.rpartition('.')[2]}")
         self.write(new, self.read(name))
-        if any(e.get("PartName", "").lower() == "/" + name.lower() for e in self.xml(TYPES)):
+        if any(e.get("PartName", "").lower() == "/" + name.lower() for e in self._tree(TYPES)):
             self.declare(new, self.content_type(name))
         if rels_name(name) in self:
             root = self.xml(rels_name(name))
@@ -223,7 +247,7 @@ class Package:
 
     def content_type(self, name: str) -> str:
         """The declared type of a part, or ''."""
-        types = self.xml(TYPES)
+        types = self._tree(TYPES)
         for entry in types:
             if entry.get("PartName", "").lower() == "/" + name.lower():
                 return str(entry.get("ContentType", ""))
@@ -235,25 +259,28 @@ class Package:
 
     def declare(self, name: str, content_type: str) -> None:
         """Declare the type of a new part."""
-        types = self.xml(TYPES)
+        types = self._tree(TYPES, change=True)
         etree.SubElement(types, namespace(types) + "Override", PartName="/" + name, ContentType=content_type)
-        self.write(TYPES, serialize(types))
 
     def declare_extension(self, extension: str, content_type: str) -> None:
         """Declare the type of all parts of an extension, unless it is declared."""
-        types = self.xml(TYPES)
+        types = self._tree(TYPES)
         if any(e.get("Extension", "").lower() == extension for e in types):
             return
         entry = etree.Element(namespace(types) + "Default", Extension=extension, ContentType=content_type)
-        types.insert(0, entry)
-        self.write(TYPES, serialize(types))
+        self._tree(TYPES, change=True).insert(0, entry)
 
     def free_name(self, pattern: str) -> str:
         """The first name of a numbered series that is not taken: ``xl/media/image{}.png``."""
-        return next(n for i in range(1, len(self._parts) + 2) if (n := pattern.format(i)) not in self)
+        start = self._numbers.get(pattern, 1)
+        number = next(i for i in count(start) if pattern.format(i) not in self)
+        self._numbers[pattern] = number
+        return pattern.format(number)
 
     def save(self) -> bytes:
         """The package as a zip file."""
+        for name in sorted(self._changed):
+            self.read(name)
         out = BytesIO()
         writer = ZipWriter(out)
         for name, part in self._parts.items():

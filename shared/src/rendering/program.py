@@ -340,22 +340,19 @@ class SlideTable:
 
 
 def _paged(rows: list[TableRow], room: int) -> Iterator[list[str]]:
-    """Cut rows into pages: each has the rows that do not repeat, and the next of those that do."""
-    room -= sum(row.height for row in rows if not row.repeated)
-    first = next((i for i, row in enumerate(rows) if row.repeated), len(rows))
-    repeated = [(i, row) for i, row in enumerate(rows) if row.repeated]
+    """Cut rows into pages: what is above and below the repeated rows stands on each of them."""
+    repeated = [at for at, row in enumerate(rows) if row.repeated]
     if not repeated:
         yield [row.xml for row in rows]
         return
-    page: list[tuple[int, TableRow]] = []
+    above, below = rows[: repeated[0]], rows[repeated[-1] + 1 :]
+    room -= sum(row.height for row in (*above, *below))
+    page: list[str] = []
     used = 0
-    for each in [*repeated, None]:
-        if each is None or (page and used + each[1].height > room):
-            last = page[-1][0]
-            above = [r.xml for i, r in enumerate(rows) if not r.repeated and (i < first or i < last)]
-            below = [r.xml for i, r in enumerate(rows) if not r.repeated and i > max(last, first)]
-            yield [*above, *(row.xml for _, row in page), *below]
+    for row in rows[repeated[0] : repeated[-1] + 1]:
+        if page and used + row.height > room:
+            yield [*(r.xml for r in above), *page, *(r.xml for r in below)]
             page, used = [], 0
-        if each is not None:
-            page.append(each)
-            used += each[1].height
+        page.append(row.xml)
+        used += row.height
+    yield [*(r.xml for r in above), *page, *(r.xml for r in below)]

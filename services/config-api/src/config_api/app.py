@@ -13,6 +13,7 @@ from config_api.adapters.audit_store import MongoAuditTrail
 from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
 from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
 from config_api.adapters.passwords import Argon2Passwords
+from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
 from config_api.adapters.site_check import check_site
 from config_api.adapters.template_check import TemplateInspector
 from config_api.adapters.view_store import MongoViews
@@ -21,6 +22,7 @@ from config_api.handlers.console import console
 from config_api.handlers.gate import Gate, only_known_parameters
 from config_api.handlers.pages import public_pages
 from config_api.handlers.problems import install
+from config_api.handlers.reports_page import report_pages
 from config_api.handlers.rest import resources
 from config_api.handlers.rest_admin import administration
 from config_api.handlers.rest_reports import reporting
@@ -33,6 +35,7 @@ from config_api.use_cases.checking import Checking
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.hub import Hub
 from config_api.use_cases.identity import Identity
+from config_api.use_cases.previews import Previews
 from config_api.use_cases.runs import Runs
 from config_api.use_cases.templates import Templates
 from config_api.use_cases.views import Projector
@@ -46,6 +49,7 @@ from runtime.service import Service, Start
 from runtime.store import Store, open_store
 
 NAME = "config-api"
+_OUTBOXES = (CHANGES, RUN_REQUESTS, PREVIEW_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Parts:
     configuration: Configuration
     templates: Templates
     checking: Checking
+    previews: Previews
     runs: Runs
     hub: Hub
     audit: Audit
@@ -98,6 +103,14 @@ def assemble(
         checking=Checking(
             store=database, app=check_app or QlikAppCheck(sealer, timeout_s=settings.report_check_timeout_s)
         ),
+        previews=Previews(
+            store=database,
+            requests=MongoPreviews(store, nudge=nudge),
+            views=views,
+            files=files,
+            clock=clock,
+            new_id=_new_id,
+        ),
         runs=Runs(store=database, runs=database, views=views, files=files, clock=clock, new_id=_new_id),
         hub=Hub(views=views, files=files),
         audit=Audit(trail=trail),
@@ -126,6 +139,7 @@ async def prepare(store: Store) -> None:
         MongoAccounts(store, nudge=nothing),
         MongoSessions(store),
         MongoAttempts(store),
+        MongoPreviews(store, nudge=nothing),
         MongoAuditTrail(store),
         MongoViews(store),
     ):
@@ -156,12 +170,13 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     # What has a fixed path comes before what takes any id in its place.
     api.include_router(running(parts.runs, parts.hub, gate))
     api.include_router(administration(parts.audit, parts.identity, gate))
-    api.include_router(reporting(parts.checking, gate))
+    api.include_router(reporting(parts.checking, parts.previews, gate))
     api.include_router(resources(parts.configuration, parts.templates, gate))
     app.include_router(api)
     session_for = timedelta(hours=settings.session_hours)
     app.include_router(public_pages(pages, parts.identity, parts.hub, gate, session_for=session_for))
     app.include_router(console(pages, parts.configuration, parts.runs, parts.audit, gate))
+    app.include_router(report_pages(pages, parts.configuration, parts.checking, parts.previews, gate))
     return app
 
 
@@ -185,8 +200,8 @@ def build(settings: ConfigApiSettings) -> Start:
         parts = assemble(settings, store, objects, nudge=nudge)
         listening = subscriptions(parts.recorder, consumers=settings.audit_consumers)
         bus = Bus(settings, service=NAME, subscriptions=listening)
-        relays += [OutboxRelay(store.collection(name), bus) for name in (CHANGES, RUN_REQUESTS)]
-        for relay, name in zip(relays, (CHANGES, RUN_REQUESTS), strict=True):
+        relays += [OutboxRelay(store.collection(name), bus) for name in _OUTBOXES]
+        for relay, name in zip(relays, _OUTBOXES, strict=True):
             await relay.ensure_indexes()
             service.worker(lambda each=relay: each.run(service.stopping), name=f"outbox {name}")  # type: ignore[misc]
         await _bootstrap(settings, parts.identity)

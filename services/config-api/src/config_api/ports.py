@@ -13,11 +13,12 @@ from config_api.domain.findings import Finding
 from config_api.domain.hub import HubFile
 from config_api.domain.identity import Account, ApiKey, Session
 from config_api.domain.kinds import Kind
+from config_api.domain.previews import PreviewRequest
 from config_api.domain.projection import Document, Target
 from config_api.domain.runs import RunRequest
 from contracts.base import ObjectRef
 from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
-from contracts.events import ConfigurationChanged, TaskTriggered
+from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
 
 
 class ConfigurationStore(Protocol):
@@ -57,6 +58,22 @@ class RunStore(Protocol):
 
     async def ask(self, request: RunRequest, event: TaskTriggered) -> RunRequest:
         """Store a request and its event in one write; return it, or the one that was there."""
+        ...
+
+
+class PreviewStore(Protocol):
+    """Keeps requests for previews, each with the event that starts it."""
+
+    async def ask(self, request: PreviewRequest, event: PreviewRequested) -> None:
+        """Store a request and its event in one write."""
+        ...
+
+    async def find(self, preview_id: str) -> PreviewRequest | None:
+        """Return a request."""
+        ...
+
+    async def since(self, account_id: str, since: datetime) -> int:
+        """Return how many previews an account asked for since then."""
         ...
 
 

@@ -112,7 +112,9 @@ def save(
     `sealed` are the secrets after the change, encrypted; `upload` is a template's new file; `last_version` is
     the highest version a task of this id ever had, because versions are never reused.
     """
-    version = _task_version(key, draft, last_version + 1, stamp) if isinstance(draft, TaskDraft) else None
+    version = None
+    if isinstance(draft, TaskDraft):
+        version = _task_version(key, draft, last_version + 1, stamp, sealed or {})
     if isinstance(draft, TaskDraft):
         document = TaskHead(
             id=key, name=draft.name, enabled=_enabled(draft, before), current_version=last_version + 1
@@ -175,10 +177,11 @@ def remove(before: Stored, stamp: Stamp) -> Write:
 def shown(stored: Stored) -> dict[str, Any]:
     """Return an object as answers show it: secrets masked, a task with its current version."""
     body = {key: value for key, value in stored.document.items() if key not in {"sealed", "current_version"}}
-    if "sealed" in stored.document:
-        body["secrets"] = dict.fromkeys(sorted(stored.document["sealed"]), MASK)
+    if (sealed := _sealed(stored)) is not None:
+        body["secrets"] = dict.fromkeys(sorted(sealed), MASK)
     if stored.kind is TASK:
-        content = {key: value for key, value in (stored.content or {}).items() if key != "task_id"}
+        hidden = {"task_id", "sealed"}
+        content = {key: value for key, value in (stored.content or {}).items() if key not in hidden}
         body = {**content, **body, "version": stored.document["current_version"]}
     return body | {
         "revision": stored.revision,
@@ -192,9 +195,13 @@ def merged_secrets(draft: Draft, before: Stored | None) -> tuple[dict[str, str],
 
     Raises InvalidError for a masked secret that is not set.
     """
-    if not isinstance(draft, ConnectionDraft | StorageSpaceDraft):
+    if not isinstance(draft, ConnectionDraft | StorageSpaceDraft | RecipientDraft | TaskDraft):
         return {}, {}
-    kept: dict[str, str] = dict(before.document.get("sealed", {})) if before else {}
+    kept: dict[str, str] = dict(_sealed(before) or {}) if before else {}
+    if isinstance(draft, TaskDraft):
+        # The passwords of a report that left the task leave with it.
+        there = tuple(f"reports.{report.id}." for report in draft.reports)
+        kept = {path: token for path, token in kept.items() if path.startswith(there)}
     fresh: dict[str, str] = {}
     for path, value in draft.secrets.items():
         if value is None:
@@ -215,11 +222,18 @@ def changed_fields(before: Stored, after: Stored) -> tuple[str, ...]:
     names = {
         name for name in old.keys() | new.keys() if name not in ignored and old.get(name) != new.get(name)
     }
-    sealed_before, sealed_after = before.document.get("sealed", {}), after.document.get("sealed", {})
+    sealed_before, sealed_after = _sealed(before) or {}, _sealed(after) or {}
     for path in sealed_before.keys() | sealed_after.keys():
         if sealed_before.get(path) != sealed_after.get(path):
             names.add(f"secrets.{path}")
     return tuple(sorted(names))
+
+
+def _sealed(stored: Stored) -> Mapping[str, str] | None:
+    """Return the secrets of an object as they are stored; None for a kind that has none."""
+    where = (stored.content or {}) if stored.kind is TASK else stored.document
+    found: Mapping[str, str] | None = where.get("sealed")
+    return found
 
 
 def _plain(
@@ -251,9 +265,12 @@ def _template(key: str, draft: TemplateDraft, before: Stored | None, upload: Upl
     ).model_dump(mode="json")
 
 
-def _task_version(key: str, draft: TaskDraft, number: int, stamp: Stamp) -> dict[str, Any]:
-    content = draft.model_dump(mode="json", exclude={"id", "enabled"})
+def _task_version(
+    key: str, draft: TaskDraft, number: int, stamp: Stamp, sealed: Mapping[str, str]
+) -> dict[str, Any]:
+    content = draft.model_dump(mode="json", exclude={"id", "enabled", "secrets"})
     about = {"task_id": key, "version": number, "created_at": stamp.at, "created_by": stamp.actor.name}
+    about["sealed"] = dict(sealed)
     return TaskVersion.model_validate(content | about).model_dump(mode="json")
 
 

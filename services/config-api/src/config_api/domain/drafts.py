@@ -14,6 +14,7 @@ from contracts.configuration import (
     Iteration,
     MailSettings,
     Name,
+    NativeExport,
     NotificationSettings,
     StorageKind,
     TaskRecipient,
@@ -37,6 +38,7 @@ Enabled = Annotated[bool | None, Field(description="left out, it stays as it is;
 
 READ_ONLY = frozenset(
     {"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "file", "uses"}
+    | {"warnings"}
 )
 """Fields answers carry and requests may repeat without effect, so that what was read can be sent back."""
 
@@ -64,6 +66,11 @@ class RecipientDraft(Draft):
     enabled: Enabled = None
     attributes: dict[Annotated[str, Field(min_length=1, max_length=100)], str] = Field(
         default_factory=dict, max_length=200
+    )
+    secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")], str | None] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="what passwords of files may name; null removes one, left out or masked keeps it",
     )
 
 
@@ -114,6 +121,7 @@ class ReportDraft(Draft):
     connection_id: Id
     app_id: Id
     template_id: Id | None = None
+    native: NativeExport | None = None
     data: tuple[DataItem, ...] = Field(default=(), max_length=500)
     filters: tuple[FilterDef, ...] = Field(default=(), max_length=100)
     iteration: Iteration | None = None
@@ -135,3 +143,11 @@ class TaskDraft(Draft):
     valid_from: Utc | None = None
     valid_until: Utc | None = None
     deadline: timedelta = Field(default=timedelta(hours=1), description="seconds, or an ISO 8601 duration")
+    secrets: dict[Annotated[str, Field(max_length=500)], str | None] = Field(
+        default_factory=dict,
+        max_length=10_000,
+        description=(
+            "passwords of files, write-only: reports.<id>.open_password, edit_password or zip_password; for "
+            "one iteration value with .<value> behind it; null removes one, left out or masked keeps it"
+        ),
+    )

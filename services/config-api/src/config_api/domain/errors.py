@@ -89,5 +89,9 @@ class ThrottledError(RefusedError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyError(RefusedError):
+    """Too many requests of one kind in a short time; wait."""
+
+
 class TooLargeError(RefusedError):
     """The upload is larger than allowed."""

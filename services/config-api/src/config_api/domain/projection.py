@@ -7,7 +7,7 @@ That is why deleting every view and replaying gives the same views, byte for byt
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ from contracts.events import (
     NotificationEvent,
     NotificationFailed,
     NotificationSent,
+    PreviewRequested,
+    PreviewSettled,
     ReportFailed,
     ReportGenerated,
     ReportRequested,
@@ -43,7 +45,8 @@ DELIVERIES = "view_deliveries"
 NOTIFICATIONS = "view_notifications"
 HUB = "view_hub"
 TASK_RUNS = "view_task_runs"
-VIEWS = (EXECUTIONS, UNITS, DELIVERIES, NOTIFICATIONS, HUB, TASK_RUNS)
+PREVIEWS = "view_previews"
+VIEWS = (EXECUTIONS, UNITS, DELIVERIES, NOTIFICATIONS, HUB, TASK_RUNS, PREVIEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,25 @@ def targets(event: Event) -> tuple[Target, ...]:
             Target(DELIVERIES, event.delivery_id),
             *(Target(HUB, hub_id(event.delivery_id, file.unit_id)) for file in files),
         )
+    return _one_target(event)
+
+
+def _one_target(event: Event) -> tuple[Target, ...]:
     if isinstance(event, NotificationEvent):
         return (Target(NOTIFICATIONS, event.notification_id),)
+    if isinstance(event, PreviewRequested | PreviewSettled):
+        return (Target(PREVIEWS, event.preview_id),)
     return ()
 
 
 def fold(target: Target, document: Mapping[str, Any] | None, fact: Fact) -> Document:
     """Return the document after an event that `targets` names it for."""
     before: Document = dict(document or {})
-    if target.view == EXECUTIONS:
-        return _execution(before, fact)
-    if target.view == TASK_RUNS:
-        return _task_runs(before, fact)
     if target.view == HUB:
         return _hub(target.id, fact)
-    if target.view == UNITS:
-        return _unit(before, fact)
-    if target.view == DELIVERIES:
-        return _delivery(before, fact)
-    return _notification(fact)
+    if target.view == NOTIFICATIONS:
+        return _notification(fact)
+    return _FOLDS[target.view](before, fact)
 
 
 def replay(documents: MutableMapping[Target, Document], facts: Iterable[Fact]) -> set[Target]:
@@ -302,9 +305,38 @@ def _notification(fact: Fact) -> Document:
     }
 
 
+def _preview(before: Document, fact: Fact) -> Document:
+    event = fact.event
+    after: Document = {"state": "requested", **before, "report_id": getattr(event, "report_id", None)}
+    if isinstance(event, PreviewRequested):
+        after |= event.model_dump(
+            mode="json", include={"format", "iteration_value", "recipient_id", "requested_by"}
+        )
+        after["asked_selections"] = [_json(each) for each in event.selections]
+        after["requested_at"] = fact.occurred_at
+    if isinstance(event, PreviewSettled):
+        after |= event.model_dump(mode="json", include={"artifact", "selections", "warnings", "reason"})
+        after |= {
+            "state": "made" if event.artifact else "failed",
+            "report_name": event.report_name,
+            "shown_value": event.iteration_value,
+            "settled_at": fact.occurred_at,
+        }
+    return after
+
+
 def _counted(counts: Mapping[str, int], name: str | None) -> dict[str, int]:
     return dict(counts) if name is None else {**counts, name: counts.get(name, 0) + 1}
 
 
 def _json(value: Any) -> Any:
     return None if value is None else value.model_dump(mode="json")
+
+
+_FOLDS: dict[str, Callable[[Document, Fact], Document]] = {
+    EXECUTIONS: _execution,
+    TASK_RUNS: _task_runs,
+    UNITS: _unit,
+    DELIVERIES: _delivery,
+    PREVIEWS: _preview,
+}

@@ -22,7 +22,8 @@ from config_api.domain.drafts import (
     TaskDraft,
 )
 from config_api.domain.errors import Problem
-from contracts.configuration import ChartItem, OutputFormat, StorageKind, TableItem, TemplateKind
+from config_api.domain.passwords import password_problems
+from contracts.configuration import ChartItem, NativeKind, OutputFormat, StorageKind, TableItem, TemplateKind
 from contracts.triggers import (
     AllReloadsTrigger,
     AnyReloadTrigger,
@@ -35,13 +36,22 @@ from contracts.triggers import (
 
 # What the renderers make of each kind of template (shared/src/rendering).
 FORMATS: dict[TemplateKind | None, frozenset[OutputFormat]] = {
-    None: frozenset({OutputFormat.CSV, OutputFormat.XLSX}),
+    None: frozenset({OutputFormat.CSV, OutputFormat.TXT, OutputFormat.XLSX, OutputFormat.PARQUET}),
     TemplateKind.XLSX: frozenset({OutputFormat.XLSX}),
     TemplateKind.XLSM: frozenset({OutputFormat.XLSM}),
-    TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF}),
+    TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF, OutputFormat.PNG}),
     TemplateKind.DOCX: frozenset({OutputFormat.DOCX}),
     TemplateKind.PPTX: frozenset({OutputFormat.PPTX}),
 }
+
+# What Qlik Cloud makes of each kind of export (shared/src/qlik/reports.py).
+NATIVE_FORMATS: dict[NativeKind, frozenset[OutputFormat]] = {
+    NativeKind.SHEET: frozenset({OutputFormat.PDF, OutputFormat.PPTX}),
+    NativeKind.OBJECT: frozenset({OutputFormat.PDF, OutputFormat.PPTX, OutputFormat.PNG}),
+    NativeKind.OBJECT_DATA: frozenset({OutputFormat.XLSX}),
+}
+Source = TemplateKind | NativeKind | None
+"""What a report is made from: a kind of template, an export of Qlik's, or nothing but its data."""
 
 MAX_DEADLINE = timedelta(days=7)
 _SLUG = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -53,11 +63,11 @@ _INT64 = 2**63
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def check(draft: Draft, templates: Mapping[str, TemplateKind | None] | None = None) -> list[Problem]:
+def check(draft: Draft, templates: Mapping[str, Source] | None = None) -> list[Problem]:
     """Return what is wrong with a draft.
 
-    `templates` gives, for the reports a task names, the kind of their template (None: the report has none);
-    reports that are missing from it are not checked here.
+    `templates` gives, for the reports a task names, what they are made from; reports that are missing from it
+    are not checked here.
     """
     problems = [_control("name", draft.name)] if _CONTROL.search(draft.name) else []
     if isinstance(draft, RecipientDraft) and draft.email is not None:
@@ -200,6 +210,9 @@ def _storage(draft: StorageSpaceDraft) -> Iterator[Problem]:
 
 
 def _report(draft: ReportDraft) -> Iterator[Problem]:
+    if draft.native is not None and (draft.template_id or draft.data):
+        message = "is what Qlik exports by itself, and takes neither a template nor data"
+        yield Problem("native", message, "leave out 'template_id' and 'data', or 'native'")
     names = [item.name for item in draft.data]
     for name, count in Counter(names).items():
         if count > 1:
@@ -237,7 +250,7 @@ def _table(index: int, item: TableItem) -> Iterator[Problem]:
             )
 
 
-def _task(draft: TaskDraft, templates: Mapping[str, TemplateKind | None]) -> Iterator[Problem]:
+def _task(draft: TaskDraft, templates: Mapping[str, Source]) -> Iterator[Problem]:
     yield from timezone_problems("timezone", draft.timezone)
     yield from _period("valid_until", draft.valid_from, draft.valid_until)
     if not timedelta(seconds=10) <= draft.deadline <= MAX_DEADLINE:
@@ -249,10 +262,11 @@ def _task(draft: TaskDraft, templates: Mapping[str, TemplateKind | None]) -> Ite
         yield from _trigger(f"triggers.{index}", trigger)
     for index, report in enumerate(draft.reports):
         if report.report_id in templates:
-            yield from _format(f"reports.{index}.format", report.format, templates[report.report_id])
+            yield from format_problems(f"reports.{index}.format", report.format, templates[report.report_id])
         for place, target in enumerate(report.storage):
             yield from _path(f"reports.{index}.storage.{place}.path", target.path)
     yield from _addresses(draft)
+    yield from password_problems(draft)
     if _CONTROL.search(draft.mail.subject):
         yield _control("mail.subject", draft.mail.subject)
 
@@ -307,10 +321,19 @@ def _window(field: str, trigger: AllReloadsTrigger) -> Iterator[Problem]:
         yield Problem(f"{field}.late_at", message, remedy)
 
 
-def _format(field: str, wanted: OutputFormat, kind: TemplateKind | None) -> Iterator[Problem]:
-    if wanted not in FORMATS[kind]:
-        having = f"a {kind.value} template" if kind else "no template"
-        can = ", ".join(sorted(item.value for item in FORMATS[kind]))
+def formats_of(source: Source) -> frozenset[OutputFormat]:
+    """Return the formats that can be made."""
+    return NATIVE_FORMATS[source] if isinstance(source, NativeKind) else FORMATS[source]
+
+
+def format_problems(field: str, wanted: OutputFormat, source: Source) -> Iterator[Problem]:
+    """Yield the problem of a format that cannot be made."""
+    if wanted not in formats_of(source):
+        having = "no template"
+        if source is not None:
+            what = "export of Qlik's" if isinstance(source, NativeKind) else "template"
+            having = f"a {source.value} {what}"
+        can = ", ".join(sorted(item.value for item in formats_of(source)))
         yield Problem(
             field, f"the report has {having}, which makes no {wanted.value}", f"choose one of {can}"
         )

@@ -21,6 +21,7 @@ from config_api.domain.errors import (
     StaleError,
     ThrottledError,
     TooLargeError,
+    TooManyError,
 )
 from runtime.errors import Permanent, Transient
 
@@ -35,6 +36,7 @@ STATUS: dict[type[RefusedError], int] = {
     SignInError: 401,
     ForbiddenError: 403,
     ThrottledError: 429,
+    TooManyError: 429,
     TooLargeError: 413,
 }
 TITLES = {

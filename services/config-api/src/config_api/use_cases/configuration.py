@@ -11,8 +11,9 @@ from config_api.domain.errors import InvalidError, NotFoundError, Problem, Refus
 from config_api.domain.kinds import KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
+from config_api.domain.validation import Source
 from config_api.ports import ConfigurationStore, Seal, SiteCheck
-from contracts.configuration import Report, Template, TemplateKind, TemplateUses
+from contracts.configuration import NativeKind, Report, Template, TemplateKind, TemplateUses
 from runtime.clock import Clock
 
 _SWITCH_ATTEMPTS = 5
@@ -165,7 +166,7 @@ class Configuration:
             raise InvalidError(*problems)
         return kept | {path: self._seal.seal(value) for path, value in fresh.items()}
 
-    async def _reference_problems(self, draft: Draft) -> tuple[list[Problem], dict[str, TemplateKind | None]]:
+    async def _reference_problems(self, draft: Draft) -> tuple[list[Problem], dict[str, Source]]:
         wanted: dict[str, list[str]] = {}
         for reference in references(draft):
             wanted.setdefault(reference.kind, []).append(reference.id)
@@ -173,29 +174,29 @@ class Configuration:
             kind: await self._store.many(KINDS[kind], sorted(set(keys))) for kind, keys in wanted.items()
         }
         problems = [unknown(each) for each in references(draft) if each.id not in found[each.kind]]
-        templates: dict[str, TemplateKind | None] = {}
+        sources: dict[str, Source] = {}
         if isinstance(draft, TaskDraft):
-            templates = await self._template_kinds(found.get(REPORT.name, {}))
+            sources = await self._sources(found.get(REPORT.name, {}))
         if isinstance(draft, ReportDraft):
             problems += _of_data(draft, found.get(TEMPLATE.name, {}).get(draft.template_id or ""))
-        return problems, templates
+        return problems, sources
 
-    async def _template_kinds(
-        self, reports: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, TemplateKind | None]:
+    async def _sources(self, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Source]:
+        """Return what reports are made from; without those whose template does not exist."""
         used = {key: report.get("template_id") for key, report in reports.items()}
         documents = await self._store.many(TEMPLATE, sorted({str(each) for each in used.values() if each}))
-        kinds: dict[str, TemplateKind | None] = {}
+        sources: dict[str, Source] = {}
         for key, template_id in used.items():
+            native = reports[key].get("native")
             if template_id is None:
-                kinds[key] = None
+                sources[key] = NativeKind(native["kind"]) if native else None
             elif template_id in documents:
-                kinds[key] = TemplateKind(documents[template_id]["kind"])
-        return kinds
+                sources[key] = TemplateKind(documents[template_id]["kind"])
+        return sources
 
 
 def _of_data(draft: ReportDraft, template: Mapping[str, Any] | None) -> list[Problem]:
-    if draft.template_id is None and not draft.data:
+    if draft.template_id is None and draft.native is None and not draft.data:
         return [Problem("data", "is empty, and there is no template", "add data or a template")]
     uses = Template.model_validate(template).uses if template else None
     return unbound(uses, draft.data) if uses else []

@@ -1,8 +1,9 @@
 """The face of the engine: template, data and options in; a file out; the same input gives the same bytes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from rendering import html, plain
+from rendering import convert, html, plain
 from rendering.docx import fill_docx
 from rendering.gate import gate
 from rendering.model import (
@@ -14,6 +15,7 @@ from rendering.model import (
     TemplateError,
     TemplateKind,
 )
+from rendering.pdf import settled
 from rendering.pptx import fill_pptx
 from rendering.raster import pdf_to_png
 from rendering.xlsx.book import fill_xlsx
@@ -53,10 +55,24 @@ def _pdf(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
     return html.to_pdf(html.render_html(template, data, options), data, options)
 
 
-def _png(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+def _converted(filled: Renderer, output: OutputFormat) -> Renderer:
+    """An Office template filled, then made a PDF."""
+
+    def renderer(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+        content, warnings = filled(template, data, options)
+        return settled(convert.to_pdf(content, output, options), data.meta.now), warnings
+
+    return renderer
+
+
+def _png(pdf_of: Renderer) -> Renderer:
     """The first page as a picture: for previews and for the body of a mail."""
-    pdf, warnings = _pdf(template, data, options)
-    return pdf_to_png(pdf, PREVIEW_DPI, limit=1)[0], warnings
+
+    def renderer(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
+        pdf, warnings = pdf_of(template, data, replace(options, pdf_archive=""))
+        return pdf_to_png(pdf, options.image_dpi or PREVIEW_DPI, limit=1)[0], warnings
+
+    return renderer
 
 
 def _plain(output: OutputFormat) -> Renderer:
@@ -67,14 +83,20 @@ def _plain(output: OutputFormat) -> Renderer:
     return renderer
 
 
+_OFFICE: Mapping[TemplateKind, tuple[Renderer, OutputFormat]] = {
+    TemplateKind.XLSX: (fill_xlsx, OutputFormat.XLSX),
+    TemplateKind.XLSM: (fill_xlsx, OutputFormat.XLSM),
+    TemplateKind.DOCX: (fill_docx, OutputFormat.DOCX),
+    TemplateKind.PPTX: (fill_pptx, OutputFormat.PPTX),
+}
+
 RENDERERS: Mapping[tuple[TemplateKind, OutputFormat], Renderer] = {
-    (TemplateKind.XLSX, OutputFormat.XLSX): fill_xlsx,
-    (TemplateKind.XLSM, OutputFormat.XLSM): fill_xlsx,
-    (TemplateKind.DOCX, OutputFormat.DOCX): fill_docx,
-    (TemplateKind.PPTX, OutputFormat.PPTX): fill_pptx,
+    **{(kind, own): fill for kind, (fill, own) in _OFFICE.items()},
+    **{(kind, OutputFormat.PDF): _converted(*office) for kind, office in _OFFICE.items()},
+    **{(kind, OutputFormat.PNG): _png(_converted(*office)) for kind, office in _OFFICE.items()},
     (TemplateKind.HTML, OutputFormat.HTML): _html,
     (TemplateKind.HTML, OutputFormat.PDF): _pdf,
-    (TemplateKind.HTML, OutputFormat.PNG): _png,
+    (TemplateKind.HTML, OutputFormat.PNG): _png(_pdf),
     **{(TemplateKind.TABLE, output): _plain(output) for output in sorted(plain.EXPORTS)},
 }
 """What can become what."""

@@ -198,8 +198,16 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     document.metadata.attachments = []
     document.metadata.title = document.metadata.title or data.meta.report or None
     identifier = hashlib.sha256(page.encode() + now.encode()).digest()[:16]
-    with font_time(int(data.meta.now.timestamp())):
-        content: bytes = document.write_pdf(pdf_identifier=identifier)
+    with font_time(int(data.meta.now.timestamp())), warnings.catch_warnings():
+        # The library leaves closing its colour profile to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        content: bytes = document.write_pdf(
+            pdf_identifier=identifier,
+            pdf_variant=f"pdf/a-{options.pdf_archive}" if options.pdf_archive else None,
+            optimize_images=bool(options.image_quality or options.image_dpi),
+            jpeg_quality=options.image_quality or None,
+            dpi=options.image_dpi or None,
+        )
     return content, refused
 
 

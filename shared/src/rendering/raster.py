@@ -4,7 +4,7 @@ import base64
 from io import BytesIO
 from typing import Any
 
-from rendering.images import Picture
+from rendering.images import MAX_PIXELS, Picture
 from rendering.model import TemplateError
 
 SCALE = 2.0  # two device pixels per pixel: sharp in print, still small
@@ -31,7 +31,11 @@ def pdf_to_png(pdf: bytes, dpi: float, limit: int) -> list[bytes]:
     try:
         result = []
         for number in range(min(len(document), limit)):
-            bitmap = document[number].render(scale=dpi / 72)
+            page = document[number]
+            width, height = page.get_size()
+            # A page may be as large as its template says: then it is drawn smaller.
+            most = (MAX_PIXELS / max(width * height, 1)) ** 0.5
+            bitmap = page.render(scale=min(dpi / 72, most))
             out = BytesIO()
             bitmap.to_pil().save(out, "PNG", optimize=False, compress_level=6)
             result.append(out.getvalue())

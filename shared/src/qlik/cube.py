@@ -238,13 +238,18 @@ async def straight_rows(
 
     """
     reading = pages(connection, source, len(columns), height, pages_in_flight=pages_in_flight)
+    readers = [formats.reader(column) for column in columns]
     async with aclosing(reading):
         async for first, matrix in reading:
-            yield RowPage(first, [_row(raw, columns) for raw in matrix])
+            yield RowPage(first, read_rows(matrix, readers, what=source.what))
 
 
-def _row(raw: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Row:
-    return tuple(formats.cell(cell, column) for cell, column in zip(raw, columns, strict=True))
+def read_rows(matrix: Matrix, readers: Sequence[formats.Reader], *, what: str) -> list[Row]:
+    """The rows of a matrix. Raises ProtocolError when a cell is none."""
+    try:
+        return [tuple([read(cell) for read, cell in zip(readers, row, strict=True)]) for row in matrix]
+    except (AttributeError, TypeError, ValueError):
+        raise ProtocolError(f"{what}: a page holds what is no cell", code="cell") from None
 
 
 Matrix = list[list[dict[str, Any]]]

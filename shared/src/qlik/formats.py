@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,17 +115,43 @@ def _dimension_kind(info: Mapping[str, Any], fmt: QlikNumberFormat | None) -> Co
     return "text"
 
 
-def cell(raw: Mapping[str, Any], col: Column) -> Cell:
-    """The cell of a cube under its column.
+Reader = Callable[[Mapping[str, Any]], Cell]
+
+
+def reader(col: Column) -> Reader:
+    """What makes cells of a cube under this column; written for tens of millions of them.
 
     Flags that are false and empty texts are left out by the engine.
     """
-    text = str(raw.get("qText") or "")
-    element = raw.get("qElemNumber", raw.get("qElemNo", 0))
-    num = number(raw.get("qNum", raw.get("qValue")))
-    if raw.get("qIsNull") or (col.role == "dimension" and element == NULL):
-        return Cell(None, text)
-    return Cell(cell_value(text, num, col), text)
+    null: int | str = NULL if col.role == "dimension" else "no element"
+    plain = col.kind == "text"
+
+    def read(raw: Mapping[str, Any]) -> Cell:
+        get = raw.get
+        text = get("qText") or ""
+        if text.__class__ is not str:
+            text = str(text)
+        element = get("qElemNumber")
+        if element is None:
+            element = get("qElemNo", 0)
+        if get("qIsNull") or element == null:
+            return Cell(None, text)
+        num: Any = get("qNum")
+        if num is None:
+            num = get("qValue")
+        kind = num.__class__
+        if (kind is not float and kind is not int) or not math.isfinite(num):
+            num = None
+        elif plain:
+            return Cell(text, text)
+        return Cell(cell_value(text, num, col), text)
+
+    return read
+
+
+def cell(raw: Mapping[str, Any], col: Column) -> Cell:
+    """One cell of a cube under its column; see `reader`."""
+    return reader(col)(raw)
 
 
 def cell_value(text: str, num: float | None, col: Column) -> CellValue:
@@ -142,7 +168,8 @@ def cell_value(text: str, num: float | None, col: Column) -> CellValue:
     return num
 
 
-_NUMERIC_LETTERS = re.compile(r"^[eE]$|^$")
+_ANY_DIGIT = re.compile(r"\d").search
+_NO_NAMES = {"I", "R", "F", "M", "T", "IV"}
 
 
 def _is_label(text: str, col: Column) -> bool:
@@ -151,14 +178,16 @@ def _is_label(text: str, col: Column) -> bool:
     A measure may carry units ('12 kr', '75%'), so there only a text without any digit is a name. In a
     dimension without a number format any letter makes it a name ('Q1').
     """
-    if col.number_format is not None and col.number_format.type in {"I", "R", "F", "M", "T", "IV"}:
+    if col.number_format is not None and col.number_format.type in _NO_NAMES:
         return False
     if col.kind in {"time", "interval"} or not text:
         return False
-    if not any(ch.isdigit() for ch in text):
+    if _ANY_DIGIT(text) is None:
         return True
+    if col.role != "dimension":
+        return False
     letters = "".join(ch for ch in text if ch.isalpha())
-    return col.role == "dimension" and not _NUMERIC_LETTERS.match(letters)
+    return letters not in {"", "e", "E"}
 
 
 def value(raw: Mapping[str, Any]) -> Value:

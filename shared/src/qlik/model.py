@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,8 +79,7 @@ class Column:
     role: Literal["dimension", "measure"] = "dimension"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell: `value` to calculate with, `text` that the user saw in Qlik (locale of the app)."""
 
     value: CellValue

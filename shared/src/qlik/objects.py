@@ -246,14 +246,12 @@ async def _list(connection: EngineConnection, found: Found, part: Part, bounds: 
     rows: list[Row] = []
     source = cube.Source(found.ref.handle, part.path, _what(found), "GetListObjectData")
     reading = cube.pages(connection, source, 1, height, pages_in_flight=bounds.pages_in_flight)
-    excluded = 0
+    excluded, readers = 0, [formats.reader(column)]
     async with aclosing(reading):
         async for _, matrix in reading:
-            for line in matrix:
-                if line[0].get("qState") in _NOT_POSSIBLE:
-                    excluded += 1
-                else:
-                    rows.append((formats.cell(line[0], column),))
+            possible = [line for line in matrix if line[0].get("qState") not in _NOT_POSSIBLE]
+            excluded += len(matrix) - len(possible)
+            rows.extend(cube.read_rows(possible, readers, what=source.what))
     return Table((column,), rows, (), total - excluded, found.title)
 
 

@@ -178,3 +178,11 @@ def test_no_format_is_none() -> None:
     assert number_format(None) is None
     fmt = number_format({"qType": "M", "qFmt": "# ##0", "qThou": "\u00a0", "qDec": ","})
     assert fmt == QlikNumberFormat("M", "# ##0", 0, ",", "\u00a0")
+
+
+def test_a_cell_of_a_hostile_engine_is_text_or_nothing_and_never_more() -> None:
+    column = Column("n", "number")
+    for text in ([1], {"a": 1}, True, 5):
+        assert str(text) == cell({"qText": text, "qNum": "NaN"}, column).text
+    for odd in (True, [1], {}, "1", float("inf")):
+        assert "x" == cell({"qText": "x", "qNum": odd}, column).value

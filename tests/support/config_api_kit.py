@@ -17,10 +17,11 @@ from config_api.domain.audit import describe
 from config_api.domain.bindings import Inspected
 from config_api.domain.errors import Problem
 from config_api.domain.rights import Actor, Role
+from config_api.domain.sites import SiteApp, SiteError
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.identity import COMMAND
 from contracts.base import Event
-from contracts.configuration import TemplateKind, TemplateUses
+from contracts.configuration import Connection, TemplateKind, TemplateUses
 from contracts.envelope import encode
 from runtime.store import Driver, Store
 from support.clock import FakeClock
@@ -42,6 +43,20 @@ async def accepts_any_template(kind: TemplateKind, data: bytes) -> Inspected:
     return Inspected(uses, problems)
 
 
+class FakeSiteApps:
+    """Sites of which one knows the apps that are put in, and the others do not answer."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, tuple[SiteApp, ...]] = {}
+        self.asked: list[tuple[str, bool]] = []
+
+    async def __call__(self, connection: Connection, *, fresh: bool = False) -> tuple[SiteApp, ...]:
+        self.asked.append((connection.id, fresh))
+        if connection.id not in self.apps:
+            raise SiteError(f"{connection.name}: the site is not reachable", "see whether it is up")
+        return self.apps[connection.id]
+
+
 @dataclass
 class Kit:
     """A config-api to be driven."""
@@ -52,6 +67,7 @@ class Kit:
     parts: Parts
     settings: ConfigApiSettings
     app: Any
+    site_apps: FakeSiteApps
 
     def client(self, key: str | None = None) -> httpx.AsyncClient:
         """Return a client of the app, with an API key or without."""
@@ -93,7 +109,7 @@ async def config_api(uri: str, *, driver: Driver = "motor") -> AsyncIterator[Kit
     """Yield a config-api on a database of its own."""
     async with fresh_store(uri, driver=driver) as store:
         await prepare(store)
-        clock, objects = FakeClock(), FakeObjects()
+        clock, objects, site_apps = FakeClock(), FakeObjects(), FakeSiteApps()
         settings = ConfigApiSettings(
             secret_key=SecretStr(Fernet.generate_key().decode()),
             cookie_secure=False,
@@ -107,8 +123,9 @@ async def config_api(uri: str, *, driver: Driver = "motor") -> AsyncIterator[Kit
             clock=clock,
             passwords=Argon2Passwords(QUICK),
             check_template=accepts_any_template,
+            site_apps=site_apps,
         )
-        yield Kit(store, objects, clock, parts, settings, http_app(settings, parts))
+        yield Kit(store, objects, clock, parts, settings, http_app(settings, parts), site_apps)
 
 
 CONNECTION: dict[str, Any] = {

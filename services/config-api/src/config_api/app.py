@@ -14,7 +14,9 @@ from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, Mongo
 from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
+from config_api.adapters.site_apps import QlikSiteApps
 from config_api.adapters.site_check import check_site
+from config_api.adapters.site_states import MongoSiteStates
 from config_api.adapters.template_check import TemplateInspector
 from config_api.adapters.view_store import MongoViews
 from config_api.handlers.bus import subscriptions
@@ -27,8 +29,10 @@ from config_api.handlers.rest import resources
 from config_api.handlers.rest_admin import administration
 from config_api.handlers.rest_reports import reporting
 from config_api.handlers.rest_runs import running
+from config_api.handlers.rest_sites import sites_of
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
-from config_api.ports import AppCheck, Files, Passwords, TemplateCheck
+from config_api.handlers.sites import site_pages
+from config_api.ports import AppCheck, Files, Passwords, SiteApps, TemplateCheck
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.audit import Audit, Recorder
 from config_api.use_cases.checking import Checking
@@ -37,6 +41,7 @@ from config_api.use_cases.hub import Hub
 from config_api.use_cases.identity import Identity
 from config_api.use_cases.previews import Previews
 from config_api.use_cases.runs import Runs
+from config_api.use_cases.sites import KnownApps, Sites
 from config_api.use_cases.templates import Templates
 from config_api.use_cases.views import Projector
 from runtime.bus import Bus
@@ -60,6 +65,8 @@ class Parts:
     templates: Templates
     checking: Checking
     previews: Previews
+    sites: Sites
+    known_apps: KnownApps
     runs: Runs
     hub: Hub
     audit: Audit
@@ -78,12 +85,14 @@ def assemble(
     passwords: Passwords | None = None,
     check_template: TemplateCheck | None = None,
     check_app: AppCheck | None = None,
+    site_apps: SiteApps | None = None,
 ) -> Parts:
     """Return the use cases over a store. Raises ValueError when the settings hold no usable secret key."""
     clock = clock or SystemClock()
     sealer = Sealer.from_setting(settings.secret_key)
     database = MongoConfiguration(store, nudge=nudge)
     trail, views = MongoAuditTrail(store), MongoViews(store)
+    site_apps = site_apps or QlikSiteApps(sealer, timeout_s=settings.site_apps_timeout_s)
     configuration = Configuration(
         store=database,
         clock=clock,
@@ -103,6 +112,8 @@ def assemble(
         checking=Checking(
             store=database, app=check_app or QlikAppCheck(sealer, timeout_s=settings.report_check_timeout_s)
         ),
+        sites=Sites(store=database, states=MongoSiteStates(store), apps=site_apps, clock=clock),
+        known_apps=KnownApps(store=database, apps=site_apps),
         previews=Previews(
             store=database,
             requests=MongoPreviews(store, nudge=nudge),
@@ -171,10 +182,12 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     api.include_router(running(parts.runs, parts.hub, gate))
     api.include_router(administration(parts.audit, parts.identity, gate))
     api.include_router(reporting(parts.checking, parts.previews, gate))
-    api.include_router(resources(parts.configuration, parts.templates, gate))
+    api.include_router(sites_of(parts.sites, gate))
+    api.include_router(resources(parts.configuration, parts.templates, parts.known_apps, gate))
     app.include_router(api)
     session_for = timedelta(hours=settings.session_hours)
     app.include_router(public_pages(pages, parts.identity, parts.hub, gate, session_for=session_for))
+    app.include_router(site_pages(pages, parts.sites, gate))
     app.include_router(console(pages, parts.configuration, parts.runs, parts.audit, gate))
     app.include_router(report_pages(pages, parts.configuration, parts.checking, parts.previews, gate))
     return app

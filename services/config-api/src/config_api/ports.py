@@ -16,9 +16,11 @@ from config_api.domain.kinds import Kind
 from config_api.domain.previews import PreviewRequest
 from config_api.domain.projection import Document, Target
 from config_api.domain.runs import RunRequest
+from config_api.domain.sites import SiteApp
 from contracts.base import ObjectRef
 from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
+from contracts.sites import SiteState
 
 
 class ConfigurationStore(Protocol):
@@ -122,6 +124,26 @@ class SiteCheck(Protocol):
         self, kind: ConnectionKind, settings: Mapping[str, Any], secrets: Sequence[str]
     ) -> list[Problem]:
         """Return what is wrong with the settings; `secrets` are the dotted paths that are set."""
+        ...
+
+
+class SiteApps(Protocol):
+    """Asks a Qlik site which apps it has."""
+
+    async def __call__(self, connection: Connection, *, fresh: bool = False) -> tuple[SiteApp, ...]:
+        """Return every app its user sees; not from a while ago when `fresh`. Raises SiteError."""
+        ...
+
+
+class SiteStates(Protocol):
+    """What the Qlik listener wrote down about the sites it watches."""
+
+    async def all(self) -> dict[str, SiteState]:
+        """Return what is known, by connection. Raises Transient."""
+        ...
+
+    async def get(self, connection_id: str) -> SiteState | None:
+        """Return what is known of one site. Raises Transient."""
         ...
 
 

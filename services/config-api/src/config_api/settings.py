@@ -21,6 +21,9 @@ class ConfigApiSettings(RuntimeSettings):
         default=True,
         description="whether templates with macros (.xlsm) are taken; reports carry their macros",
     )
+    site_apps_timeout_s: Annotated[
+        float, Field(gt=0, le=120, description="how long a Qlik site may take to list its apps for a person")
+    ] = 10.0
     max_request_bytes: Annotated[int, Field(ge=4096)] = 24 * 1024 * 1024
     template_check_timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
     report_check_timeout_s: Annotated[

@@ -23,6 +23,7 @@ from config_api.domain.errors import (
     TooLargeError,
     TooManyError,
 )
+from config_api.domain.sites import SiteError
 from runtime.errors import Permanent, Transient
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ STATUS: dict[type[RefusedError], int] = {
     ThrottledError: 429,
     TooManyError: 429,
     TooLargeError: 413,
+    SiteError: 502,
 }
 TITLES = {
     400: "Bad request",
@@ -53,6 +55,7 @@ TITLES = {
     428: "If-Match is missing",
     429: "Too many attempts",
     500: "A fault of this program",
+    502: "The Qlik site cannot be asked",
     503: "Not available now",
 }
 
@@ -87,7 +90,7 @@ def of_refusal(error: RefusedError) -> dict[str, Any]:
     status = 428 if isinstance(error, PreconditionMissingError) else STATUS.get(type(error), 400)
     more: dict[str, Any] = {}
     if isinstance(error, InvalidError):
-        more["problems"] = [_shown(problem) for problem in error.problems]
+        more["problems"] = [problem_body(problem) for problem in error.problems]
     if isinstance(error, InUseError):
         more["referrers"] = list(error.referrers)
     return document(status, error.message, error.remedy, **more)
@@ -99,7 +102,9 @@ def of_validation(error: RequestValidationError) -> dict[str, Any]:
         Problem(_place(fault["loc"]), str(fault["msg"]), _remedy(fault)) for fault in error.errors()[:50]
     ]
     refusal = InvalidError(*problems)
-    return document(422, refusal.message, refusal.remedy, problems=[_shown(problem) for problem in problems])
+    return document(
+        422, refusal.message, refusal.remedy, problems=[problem_body(problem) for problem in problems]
+    )
 
 
 def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
@@ -152,7 +157,8 @@ def _logged(error: Exception) -> str:
     return str(error)[:500] if known else type(error).__name__
 
 
-def _shown(problem: Problem) -> dict[str, str]:
+def problem_body(problem: Problem) -> dict[str, str]:
+    """Return one problem as answers carry it."""
     return {"field": problem.field, "message": problem.message, "remedy": problem.remedy}
 
 

@@ -1,5 +1,6 @@
 """REST for the objects of the configuration: one set of routes, made for every kind."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
@@ -15,8 +16,9 @@ from config_api.domain.rights import Actor
 from config_api.domain.validation import unknown_fields, unstorable
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
-from config_api.handlers.problems import PreconditionMissingError, of_refusal
+from config_api.handlers.problems import PreconditionMissingError, of_refusal, problem_body
 from config_api.use_cases.configuration import Configuration
+from config_api.use_cases.sites import KnownApps
 from config_api.use_cases.templates import Templates
 from contracts.base import Utc
 
@@ -31,14 +33,14 @@ class Ids(BaseModel):
     ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 
-def resources(configuration: Configuration, templates: Templates, gate: Gate) -> APIRouter:
+def resources(configuration: Configuration, templates: Templates, apps: KnownApps, gate: Gate) -> APIRouter:
     """Return the routes of every kind of object."""
     router = APIRouter()
     for kind in (CONNECTION, STORAGE, REPORT, RECIPIENT, GROUP, TASK):
         router.include_router(_reading(kind, configuration, gate))
-        router.include_router(_writing(kind, configuration, gate))
+        router.include_router(_writing(kind, configuration, apps, gate))
     router.include_router(_reading(TEMPLATE, configuration, gate))
-    router.include_router(_changing(TEMPLATE, configuration, gate))
+    router.include_router(_changing(TEMPLATE, configuration, apps, gate))
     router.include_router(_uploads(templates, gate))
     for kind in (TASK, RECIPIENT):
         router.include_router(_switches(kind, configuration, gate))
@@ -78,14 +80,15 @@ def _reading(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
     return router
 
 
-def _writing(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
+def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
 
     async def create(request: Request, body: Any, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
         """Create an object; `id` may be chosen by the caller."""
         await _nothing_unknown(request, body)
+        warnings = await apps.screen(kind, None, body, actor)
         stored = await configuration.create(kind, body, actor)
-        return _object(stored, status=201)
+        return _object(stored, status=201, warnings=warnings)
 
     create.__annotations__["body"] = kind.draft
     router.add_api_route(
@@ -96,11 +99,11 @@ def _writing(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
         name=f"create a {kind.name}",
         responses={201: {"model": _answer(kind)}},
     )
-    router.include_router(_changing(kind, configuration, gate))
+    router.include_router(_changing(kind, configuration, apps, gate))
     return router
 
 
-def _changing(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
+def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
 
     async def change(
@@ -113,7 +116,9 @@ def _changing(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter
         """Replace an object as a whole; 412 when somebody changed it meanwhile, 428 without If-Match."""
         await _nothing_unknown(request, body)
         expected = await expected_revision(configuration, kind, key, actor, if_match)
-        return _object(await configuration.change(kind, key, body, actor, expected=expected))
+        warnings = await apps.screen(kind, key, body, actor)
+        stored = await configuration.change(kind, key, body, actor, expected=expected)
+        return _object(stored, warnings=warnings)
 
     change.__annotations__["body"] = kind.draft
     router.add_api_route(
@@ -208,11 +213,12 @@ async def expected_revision(
     return revision_of(if_match)
 
 
-def _object(stored: Stored, status: int = 200) -> Response:
+def _object(stored: Stored, status: int = 200, *, warnings: Sequence[Problem] = ()) -> Response:
     headers = {"ETag": f'"{stored.revision}"'}
     if status == 201:  # noqa: PLR2004 - HTTP
         headers["Location"] = f"/api/v1/{stored.kind.path}/{stored.id}"
-    return JSONResponse(shown(stored), status, headers=headers)
+    more = {"warnings": [problem_body(each) for each in warnings]} if warnings else {}
+    return JSONResponse(shown(stored) | more, status, headers=headers)
 
 
 def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:

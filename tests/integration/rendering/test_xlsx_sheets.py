@@ -99,3 +99,149 @@ def test_cells_ask_for_pictures_also_below_a_table() -> None:
     order = [etree.QName(e).localname for e in part(content, "xl/worksheets/sheet1.xml")]
     assert order.index("drawing") < order.index("legacyDrawing")
     assert "chart" not in str(values(content))
+
+
+def test_only_one_copy_is_selected_and_the_first_sheet_shown_stays_the_same() -> None:
+    """Several selected sheets are edited together: a reader would change all of them at once."""
+
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% sheet for c in carriers.rows %}")
+        sheet.write("A2", "{{ c.code }}")
+        book.add_worksheet("Last").activate()
+
+    content = filled(build(fill), report(tables={"carriers": CARRIERS}))
+    book = opened(content)
+    assert [bool(s.sheet_view.tabSelected) for s in book.worksheets] == [False, False, False, True]
+    assert book.active.title == "Last"
+    shown = filled(build(lambda b, s: s.write("A1", "{% sheet for c in carriers.rows %}")), report(
+        tables={"carriers": CARRIERS}))  # fmt: skip
+    assert [s.sheet_view.tabSelected for s in opened(shown).worksheets].count(True) == 1
+
+
+def test_what_looks_at_a_dropped_sheet_says_so_and_nothing_of_it_stays_behind() -> None:
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% sheet for c in carriers.rows %}")
+        sheet.write("A2", "{{ c.n }}")
+        chart = book.add_chart({"type": "pie"})
+        chart.add_series({"values": "=S!$A$2:$A$2"})
+        chart.set_title({"name": "{{ c.code }}"})
+        sheet.insert_chart("C1", chart)
+        rest = book.add_worksheet("Rest")
+        rest.write_formula("A1", "=SUM(S!A2:A2)+1", value=7)
+        other = book.add_chart({"type": "pie"})
+        other.add_series({"values": "=S!$A$2:$A$2"})
+        rest.insert_chart("C1", other)
+
+    content = filled(build(fill), report(tables={"carriers": table("code n")}))
+    book = opened(content)
+    assert book.sheetnames == ["Rest"]
+    assert book["Rest"]["A1"].value == "=SUM(#REF!)+1"
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        names = archive.namelist()
+        assert [n for n in names if "/charts/chart" in n] == ["xl/charts/chart2.xml"]
+        assert b"S!" not in archive.read("xl/charts/chart2.xml")
+        assert b"sheet1.xml" not in archive.read("[Content_Types].xml")
+
+
+def test_results_that_are_no_longer_true_are_not_kept_on_other_sheets() -> None:
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{{ n }}")
+        sheet.add_table("C1:C3", {"name": "T", "columns": [{"header": "k"}]})
+        book.define_name("total", "=S!$A$1")
+        direct = book.add_worksheet("Direct")
+        direct.write_formula("A1", "=S!A1", value=-1)
+        direct.write_formula("A2", "=A1*2", value=-2)
+        book.add_worksheet("ByName").write_formula("A1", "=total*2", value=-1)
+        book.add_worksheet("ByTable").write_formula("A1", "=COUNTA(T[k])", value=-1)
+        book.add_worksheet("Second").write_formula("A1", "=Direct!A2", value=-1)
+        book.add_worksheet("Alone").write_formula("A1", "=1+1", value=2)
+
+    content = filled(build(fill), report({"n": 5}))
+    kept = {name: values(content, name) for name in ("Direct", "ByName", "ByTable", "Second", "Alone")}
+    assert kept == {"Direct": [], "ByName": [], "ByTable": [], "Second": [], "Alone": [[2]]}
+
+
+PIVOT = (
+    '<pivotTableDefinition xmlns="{main}" name="P" cacheId="5" dataCaption="v">'
+    '<location ref="D6:E9" firstHeaderRow="1" firstDataRow="1" firstDataCol="1"/></pivotTableDefinition>'
+)
+CACHE = (
+    '<pivotCacheDefinition xmlns="{main}"><cacheSource type="worksheet">'
+    '<worksheetSource ref="A2:B3" sheet="S"/></cacheSource></pivotCacheDefinition>'
+)
+
+
+def _with_pivot(template: bytes) -> bytes:
+    """The workbook with a pivot table on its first sheet, over its own cells."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    with zipfile.ZipFile(BytesIO(template)) as archive:
+        parts = {n: archive.read(n) for n in archive.namelist()}
+
+    def rel(number: str, kind: str, target: str) -> bytes:
+        office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+        return f'<Relationship Id="{number}" Type="{office}/{kind}" Target="{target}"/>'.encode()
+
+    head = b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    cache = "/xl/pivotCache/pivotCacheDefinition1.xml"
+    parts[cache[1:]] = CACHE.format(main=main).encode()
+    parts["xl/pivotTables/pivotTable1.xml"] = PIVOT.format(main=main).encode()
+    parts["xl/pivotTables/_rels/pivotTable1.xml.rels"] = (
+        head + rel("rId1", "pivotCacheDefinition", cache) + b"</Relationships>"
+    )
+    parts["xl/worksheets/_rels/sheet1.xml.rels"] = (
+        head + rel("rId1", "pivotTable", "/xl/pivotTables/pivotTable1.xml") + b"</Relationships>"
+    )
+    rels = "xl/_rels/workbook.xml.rels"
+    parts[rels] = parts[rels].replace(b"</Rel", rel("rId90", "pivotCacheDefinition", cache) + b"</Rel")
+    caches = b'<pivotCaches><pivotCache cacheId="5" r:id="rId90"/></pivotCaches></workbook>'
+    parts["xl/workbook.xml"] = parts["xl/workbook.xml"].replace(b"</workbook>", caches)
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_a_pivot_table_of_a_repeated_sheet_shows_its_own_sheet() -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% sheet for c in carriers.rows %}")
+        sheet.write_row("A2", ["k", "v"])
+        sheet.write_row("A3", ["{{ d.k }}", "{{ d.v }}"])
+
+    data = report(tables={"carriers": CARRIERS, "d": table("k v", ("a", 5), ("b", 6), ("c", 7))})
+    content = filled(_with_pivot(build(fill)), data)
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        pivots = [n for n in archive.namelist() if n.startswith("xl/pivotTables/") and n.endswith(".xml")]
+    ids = {part(content, n).get("cacheId") for n in pivots}
+    assert {"5", "6", "7"} == ids
+    assert {"D7:E10"} == {part(content, n)[0].get("ref") for n in pivots}, "one row up, two down"
+    book = part(content, "xl/workbook.xml")
+    entries = {e.get("cacheId"): e for e in book.iter("{*}pivotCache")}
+    assert ids == set(entries)
+    rels = {e.get("Id"): e.get("Target") for e in part(content, "xl/_rels/workbook.xml.rels")}
+    sources = [
+        part(content, rels[v].removeprefix("/"))[0][0]
+        for e in entries.values()
+        for k, v in e.attrib.items()
+        if k.endswith("}id")
+    ]
+    assert [("S", "A1:B4"), ("S (2)", "A1:B4"), ("S (3)", "A1:B4")] == [
+        (s.get("sheet"), s.get("ref")) for s in sources
+    ]
+
+
+def test_a_sheet_with_slicers_is_not_repeated() -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% sheet for c in carriers.rows %}")
+
+    template = _with_pivot(build(fill))
+    with zipfile.ZipFile(BytesIO(template)) as archive:
+        parts = {n: archive.read(n) for n in archive.namelist()}
+    rels = "xl/worksheets/_rels/sheet1.xml.rels"
+    parts[rels] = parts[rels].replace(b'/pivotTable"', b'/slicer"')
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(TemplateError, match="slicers"):
+        filled(out.getvalue(), report(tables={"carriers": CARRIERS}))

@@ -14,12 +14,15 @@ from rendering.text import fill
 from rendering.values import clean
 from rendering.xlsx.cells import Cells
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
-from rendering.xlsx.formula import sheet_names, split_cell, translate
+from rendering.xlsx.formula import split_cell, translate
 from rendering.xlsx.known import Known
-from rendering.xlsx.moves import Plans, downwards, grown, mover, outside, split_range
+from rendering.xlsx.layout import vanished
+from rendering.xlsx.moves import Plans, downwards, mover, outside
+from rendering.xlsx.others import follow
 from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.pictures import add_pictures
+from rendering.xlsx.pivots import refresh_pivots
 from rendering.xlsx.sheet import Sheet
 from rendering.xlsx.strings import Strings, Styles
 from rendering.xlsx.tables import formula_cells, sync_tables
@@ -71,6 +74,8 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
     book.sheets, book.plans.renames, sheet_copies = repeat_sheets(
         book.package, (book.part, book.root), book.sheets, book.strings, book.language
     )
+    for name in sheet_copies.gone:
+        book.plans[name], book.plans.renames[name] = vanished(), ""
     for sheet in book.sheets:
         if sheet.tagged:
             plan = sheet.lay_out(book.language)
@@ -85,7 +90,7 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
     _others(book)
     _names(book, sheet_copies)
     _drawings(book)
-    _finish(book)
+    _finish(book, sheets_changed=sheet_copies.changed)
     return book
 
 
@@ -198,28 +203,19 @@ def _number(column: str) -> int:
 
 
 def _others(book: Book) -> None:
-    """Formulas of untouched sheets that look at a sheet whose rows moved."""
-    moved = {name for name, plan in book.plans.items() if plan.changed} | set(book.plans.renames)
+    """Sheets without tags that look at what was filled."""
     done = {sheet.part for sheet in book.touched}
-    if not moved:
-        return
-    for rel in book.package.rels(book.part):
-        if rel.kind != "worksheet" or rel.target in done or b"!" not in book.package.read(rel.target):
-            continue
-        root = book.package.xml(rel.target)
-        move = outside(book.plans)
-        touched = False
-        for formula in descendants(root, "f", "formula", "formula1", "formula2"):
-            if formula.text and {n.lower() for n in sheet_names(formula.text)} & moved:
-                formula.text = move(formula.text)
-                touched = True
-                cell = formula.getparent()
-                value = child(cell, "v") if local(cell) == "c" else None
-                if value is not None:
-                    cell.remove(value)
-                    cell.attrib.pop("t", None)
-        if touched:
-            book.package.write(rel.target, serialize(root))
+    parts = {rel.id: rel.target for rel in book.package.rels(book.part) if rel.kind == "worksheet"}
+    sheets: dict[str, str] = {}
+    for entry in descendants(book.root, "sheet"):
+        part = parts.get(next((v for k, v in entry.attrib.items() if k.endswith("}id")), ""), "")
+        if part in book.package and part not in done:
+            sheets[entry.get("name", "").lower()] = part
+    names = {e.get("name", "").lower(): e.text or "" for e in descendants(book.root, "definedName")}
+    filled = {sheet.name.lower() for sheet in book.touched} | set(book.tables)
+    filled |= {sheet.title.lower() for sheet in book.touched if sheet.title}
+    if sheets and filled | set(book.plans):
+        follow(book.package, sheets, names, book.plans, filled)
 
 
 def _names(book: Book, copies: SheetCopies) -> None:
@@ -262,57 +258,23 @@ def _drawing(book: Book, part: str, scope: Scope, plans: Plans) -> None:
     content = book.package.read(part)
     chart = any(space in content[:2_000] for space in _CHART_SPACES)
     texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
-    if not texts and not (chart and book.touched):
+    if not texts and not (chart and book.plans):
         return
     root = book.package.xml(part)
     changed = fill_drawing_text(root, book.language, scope, part) if texts else False
     if texts:
         changed |= book.media.swap(root, part, book.language, scope)
     if chart:
-        filled = {s.name.lower(): s.filled_rows() for s in book.touched}
+        filled = {name: frozenset[int]() for name in book.plans}
+        filled |= {s.name.lower(): s.filled_rows() for s in book.touched}
         changed |= refresh_chart(root, outside(plans), book.known(), filled)
     if changed:
         book.package.write(part, serialize(root))
 
 
-def _pivots(book: Book) -> None:
-    """Pivot tables over filled cells take their new range and are refreshed when the file is opened."""
-    for rel in book.package.rels(book.part):
-        if rel.kind != "pivotCacheDefinition" or not book.touched:
-            continue
-        root = book.package.xml(rel.target)
-        source = next(iter(descendants(root, "worksheetSource")), None)
-        if source is None or not _fed_by(book, source):
-            continue
-        plan = book.plans.get((source.get("sheet") or "").lower())
-        if plan is not None and source.get("ref"):
-            source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
-        if (source.get("sheet") or "").lower() in book.plans.renames:
-            source.set("sheet", book.plans.renames[source.get("sheet").lower()])
-        root.set("refreshOnLoad", "1")
-        book.package.write(rel.target, serialize(root))
-
-
-def _fed_by(book: Book, source: Element) -> bool:
-    """Whether a pivot's source holds anything that was filled; a name that is no table may, if rows moved."""
-    table = book.tables.get(source.get("name", "").lower())
-    if table is not None:
-        return table.filled
-    if source.get("name"):
-        return any(plan.changed for plan in book.plans.values())
-    place = split_range((source.get("ref") or "").replace("$", ""))
-    name = (source.get("sheet") or "").lower()
-    sheet = next((s for s in book.touched if s.name.lower() == name), None)
-    return (
-        sheet is not None
-        and place is not None
-        and any(place[1] <= row <= place[3] for row, _ in sheet.tagged)
-    )
-
-
-def _finish(book: Book) -> None:
-    _pivots(book)
-    if not book.touched:
+def _finish(book: Book, *, sheets_changed: bool) -> None:
+    refresh_pivots(book.package, book.part, book.touched, book.plans, book.tables)
+    if not book.touched and not sheets_changed:
         return
     book.strings.save()
     book.styles.save()

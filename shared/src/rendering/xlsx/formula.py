@@ -63,8 +63,10 @@ class SheetMention:
     text: str
 
     def written(self, renames: Mapping[str, str] | None) -> str:
-        """The name the sheet has now, by its old one in lower case."""
+        """The name the sheet has now, by its old one in lower case; nothing if the sheet is gone."""
         new = renames.get(self.name.lower()) if renames else None
+        if new == "":
+            return ""
         return self.text if new is None else quote_sheet(new) + "!"
 
 

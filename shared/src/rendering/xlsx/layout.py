@@ -234,6 +234,13 @@ class _Work:
             )
 
 
+def vanished() -> Plan:
+    """The plan of a sheet that is gone."""
+    root = Turn(1, MAX_ROW, 1)
+    root.add(Region(1, MAX_ROW, 1, 1, []))
+    return Plan([], root)
+
+
 def lay_out(rows: list[int], nodes: list[Node], language: Language, scope: Scope, place: str) -> Plan:
     """Lay out a sheet that has these rows."""
     limit = min(MAX_ROW, language.options.limits.rows)

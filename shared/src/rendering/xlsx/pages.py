@@ -16,21 +16,31 @@ from rendering.opc import Package, child, descendants, local, serialize
 from rendering.tags import Statement, has_tags
 from rendering.text import fill
 from rendering.values import clean
+from rendering.xlsx.pivots import own_caches
 from rendering.xlsx.sheet import Sheet
 from rendering.xlsx.strings import Strings
 
 Element = Any
 MAX_SHEETS = 500
 MAX_NAME = 31
-_OWN = frozenset({"drawing", "chart", "table", "comments", "threadedComment", "vmlDrawing"})
+_OWN = frozenset(
+    {"drawing", "chart", "table", "queryTable", "comments", "threadedComment", "vmlDrawing", "pivotTable",
+     "ctrlProp", "control", "activeXControlBinary"}
+)  # fmt: skip
+_ONCE = frozenset({"slicer", "timeline"})
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"
 
 
 @dataclass(slots=True)
 class SheetCopies:
-    """Where the sheets of the template went: by old position, the new positions and parts."""
+    """Where the sheets of the template went: by old position, the new positions and parts.
+
+    ``gone`` has the lower-case names of sheets that were dropped.
+    """
 
     places: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    changed: bool = False
 
 
 def repeat_sheets(
@@ -49,6 +59,7 @@ def repeat_sheets(
     renames: dict[str, str] = {}
     taken = {e.get("name", "").lower() for e in entries if not has_tags(e.get("name", ""))}
     written: list[tuple[int, Element, str]] = []
+    copies = SheetCopies()
     for position, entry in enumerate(entries):
         target = by_rel.get(_rel_id(entry), "")
         sheet = by_part.get(target)
@@ -60,8 +71,9 @@ def repeat_sheets(
             raise TemplateError(
                 sheet.name, f"there would be more than {MAX_SHEETS} sheets", "Filter the data"
             )
+        originals = _Original(package, workbook, sheet) if len(turns) > 1 else None
         for turn, scope in enumerate(turns):
-            copy = sheet if turn == 0 else _copy(package, sheet, strings)
+            copy = originals.copy(strings) if originals is not None and turn else sheet
             copy.scope = scope
             copy.title = _title(sheet.name, scope, language, taken, first=turn == 0)
             if turn == 0 and copy.title:
@@ -75,15 +87,26 @@ def repeat_sheets(
             written.append((position, new, copy.part))
             result.append(copy)
         if not turns:
+            copies.gone.add(sheet.name.lower())
             _drop(package, part, entry, sheet)
     if not written:
         raise TemplateError("workbook", "no sheet is left", "Let one sheet stand without a condition")
     if holder is not None and [e for _, e, _ in written] != entries:
         holder[:] = [e for _, e, _ in written]
-    copies = SheetCopies()
+        copies.changed = True
     for number, (position, _, where) in enumerate(written):
         copies.places.setdefault(position, []).append((number, where))
+    _views(root, copies)
     return result, renames, copies
+
+
+def _views(root: Element, copies: SheetCopies) -> None:
+    """The sheet a reader sees first stays the same one; if it is gone, it is the first."""
+    for view in descendants(root, "workbookView", "customWorkbookView") if copies.changed else ():
+        for name in ("activeTab", "firstSheet"):
+            if view.get(name, "").isdigit():
+                places = copies.places.get(int(view.get(name)), [(0, "")])
+                view.set(name, str(places[0][0]))
 
 
 def _rel_id(entry: Element) -> str:
@@ -118,19 +141,38 @@ def _title(name: str, scope: Scope, language: Language, taken: set[str], *, firs
     return title
 
 
-def _copy(package: Package, sheet: Sheet, strings: Strings) -> Sheet:
-    """A copy of a sheet with drawings, charts, comments and Excel tables of its own."""
-    part = package.copy(sheet.part, _OWN)
-    root = package.xml(part)
-    for table in package.related(part, "table"):
-        _rename_table(package, table, root)
-    copy = Sheet(sheet.name, part, root, sheet.scope)
-    copy.scan(strings)
-    return copy
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """A sheet that is copied."""
+
+    package: Package
+    workbook: tuple[str, Element]
+    sheet: Sheet
+
+    def copy(self, strings: Strings) -> Sheet:
+        """A copy with drawings, charts, comments, Excel tables, pivot tables and controls of its own."""
+        package, sheet = self.package, self.sheet
+        if any(rel.kind in _ONCE for rel in package.rels(sheet.part)):
+            raise TemplateError(
+                sheet.name,
+                "a sheet with slicers or timelines cannot be repeated",
+                "Remove them from the sheet",
+            )
+        part = package.copy(sheet.part, _OWN)
+        root = package.xml(part)
+        for view in descendants(root, "sheetView"):  # several selected sheets are edited together
+            view.attrib.pop("tabSelected", None)
+        for properties in descendants(root, "sheetPr"):  # a module of macros belongs to one sheet
+            properties.attrib.pop("codeName", None)
+        tables = dict(_rename_table(package, table, root) for table in package.related(part, "table"))
+        copy = Sheet(sheet.name, part, root, sheet.scope)
+        copy.caches = own_caches(package, self.workbook, part, sheet.name, tables)
+        copy.scan(strings)
+        return copy
 
 
-def _rename_table(package: Package, part: str, sheet: Element) -> None:
-    """Excel wants every table of a workbook to have a name and a number of its own."""
+def _rename_table(package: Package, part: str, sheet: Element) -> tuple[str, str]:
+    """Excel wants every table of a workbook to have a name and a number of its own: the old and the new."""
     tables = [package.xml(n) for n in package.names() if "/tables/" in n and n.endswith(".xml") and n != part]
     names = {t.get("displayName", "").lower() for t in tables}
     root = package.xml(part)
@@ -143,6 +185,7 @@ def _rename_table(package: Package, part: str, sheet: Element) -> None:
     for formula in descendants(sheet, "f", "formula", "formula1", "formula2"):
         if formula.text:
             formula.text = re.sub(rf"(?<![\w.]){re.escape(old)}(?=\[)", new, formula.text)
+    return old.lower(), new
 
 
 def _entry(package: Package, part: str, entry: Element, copy: Sheet, entries: list[Element]) -> Element:
@@ -154,6 +197,14 @@ def _entry(package: Package, part: str, entry: Element, copy: Sheet, entries: li
 
 
 def _drop(package: Package, part: str, entry: Element, sheet: Sheet) -> None:
-    """Remove a sheet and what points to it."""
+    """Remove a sheet, what points to it and what belongs to it alone."""
     package.remove_rel(part, _rel_id(entry))
-    package.remove(sheet.part)
+    _remove(package, sheet.part)
+
+
+def _remove(package: Package, part: str) -> None:
+    own = [rel.target for rel in package.rels(part) if rel.kind in _OWN and rel.target in package]
+    package.remove(part)
+    for target in own:
+        if target in package:
+            _remove(package, target)

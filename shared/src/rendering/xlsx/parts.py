@@ -7,6 +7,7 @@ from typing import Any
 from rendering.opc import Package, child, descendants, local, serialize
 from rendering.xlsx.layout import Plan, Turn
 from rendering.xlsx.moves import Plans, copied, covered, grown, outside, rule
+from rendering.xlsx.pivots import move_pivots
 
 Element = Any
 
@@ -190,6 +191,7 @@ def move_related(package: Package, part: str, plan: Plan, move: Callable[[str], 
         root = package.xml(name)
         _anchors(root, plan.root)
         package.write(name, serialize(root))
+    move_pivots(package, part, plan.root)
     for name in package.related(part, "vmlDrawing"):
         _notes(package, name, plan.root, move)
     for name in package.related(part, "ctrlProp"):

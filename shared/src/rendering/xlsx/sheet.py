@@ -55,6 +55,7 @@ class Sheet:
     pictures: list[tuple[str, int, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     title: str = ""  # the name it gets; empty: the one it has
+    caches: list[str] = field(default_factory=list)  # data of pivot tables that look at this copy only
     views: Plans | None = None  # how formulas of a copied sheet see the workbook
     _known_left: int = MAX_KNOWN
 

@@ -133,7 +133,7 @@ class Strings:
 
     def save(self) -> None:
         """Write the part back if anything was added; what the tags said does not stay behind."""
-        if not self.new:
+        if not self.new and not self.tagged:
             return
         for index in self.tagged:
             for run in runs_of(self.items[index]):

@@ -13,7 +13,6 @@ from qlik_simulator.domain.selections import (
     clear_all,
     element_states,
     lock,
-    state_counts,
 )
 
 
@@ -35,7 +34,7 @@ def test_states_follow_the_selections_of_the_field_and_of_the_others(model: Data
     both = choose(model, chosen, "B", [1]).selections
     assert states(model, "A", both) == "S A X"
     assert states(model, "B", both) == "A S X"
-    assert state_counts(element_states(model, model.fields["B"], both))["qAlternative"] == 1
+    assert element_states(model, model.fields["B"], both).counts()["qAlternative"] == 1
     wide = choose(model, both, "A", [0, 2]).selections
     assert states(model, "A", wide) == "S A XS"
 

@@ -14,7 +14,6 @@ from qlik_simulator.domain.errors import Code, QixError
 from qlik_simulator.domain.evaluate import Column
 from qlik_simulator.domain.fields import NULL, Field
 from qlik_simulator.domain.formats import GENERAL, NumberFormat, wire_format
-from qlik_simulator.domain.selections import state_counts
 
 MOST_CELLS: Final = 10_000  # per call, over all of its pages
 Json = dict[str, Any]
@@ -140,12 +139,12 @@ def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> J
     shown = wire_format(of.shown)
     info: Json = {
         "qFallbackTitle": definition.title,
-        "qApprMaxGlyphCount": max((len(text) for text in of.texts), default=0),
+        "qApprMaxGlyphCount": of.longest,
         "qCardinal": of.size,
         "qSortIndicator": _indicator(definition.sorting.direction * (-1 if definition.reverse else 1)),
         "qGroupFallbackTitles": [definition.title],
         "qGroupPos": 0,
-        "qStateCounts": state_counts(dimension.states),
+        "qStateCounts": dimension.states.counts(),
         "qTags": list(of.tags),
         "qDimensionType": "N" if of.is_numeric else "D",
         "qGrouping": definition.grouping,
@@ -160,7 +159,7 @@ def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> J
         "qAttrDimInfo": [],
         "qCardinalities": {"qCardinal": of.size, "qHypercubeCardinal": of.size, "qAllValuesCardinal": -1},
     }
-    if any(state in {"L", "XL"} for state in dimension.states):
+    if dimension.states.any_of("L", "XL").any():
         info["qLocked"] = True
     if definition.reverse:
         info["qReverseSort"] = True

@@ -5,6 +5,7 @@ Groups of dimension values with their measures, sorted, before it is laid out in
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from qlik_simulator.domain.errors import Code, ExpressionError
 from qlik_simulator.domain.evaluate import Column, Grouped, calculated_field, expand, grouped, scalar
 from qlik_simulator.domain.fields import Codes, Field
 from qlik_simulator.domain.parser import parse
-from qlik_simulator.domain.selections import StateName, element_states, selections_key
+from qlik_simulator.domain.selections import StateName, States, element_states, selections_key
 from qlik_simulator.domain.syntax import FieldRef
 
 Order = npt.NDArray[np.int64]
@@ -34,7 +35,7 @@ class Dimension:
 
     definition: DimensionDefinition
     field: Field
-    states: Sequence[StateName]
+    states: States
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +263,7 @@ def measure_keys(definition: MeasureDefinition, column: Column) -> list[npt.NDAr
     return [np.array([np.inf if text is None else ranks[text] * direction for text in column.texts])]
 
 
-_STATE_ORDER = {"L": 0, "S": 0, "O": 1, "A": 2, "D": 3, "XS": 4, "XL": 4, "X": 5}
+_STATE_ORDER: Final[dict[StateName, float]] = {"L": 0, "S": 0, "O": 1, "A": 2, "D": 3, "XS": 4, "XL": 4, "X": 5}
 
 
 def element_order(dimension: Dimension, context: Context) -> npt.NDArray[np.float64]:
@@ -270,8 +271,7 @@ def element_order(dimension: Dimension, context: Context) -> npt.NDArray[np.floa
     of, sorting = dimension.field, dimension.definition.sorting
     keys: list[npt.NDArray[np.float64]] = []
     if sorting.by_state:
-        places = np.array([_STATE_ORDER[state] for state in dimension.states], dtype=np.float64)
-        keys.append(places * sorting.by_state)
+        keys.append(dimension.states.valued(_STATE_ORDER) * sorting.by_state)
     if sorting.by_expression and sorting.expression:
         keys.append(_by_expression(dimension, sorting, context))
     if sorting.by_frequency:

@@ -41,6 +41,11 @@ class Field:
         return len(self.texts)
 
     @cached_property
+    def longest(self) -> int:
+        """Characters of the longest text."""
+        return max(map(len, self.texts), default=0)
+
+    @cached_property
     def is_numeric(self) -> bool:
         """Whether every value has a number."""
         return self.size > 0 and not bool(np.isnan(self.numbers).any())

@@ -4,17 +4,20 @@ All functions are pure: they take a state and give a new one. The logical rule i
 field are alternatives, fields are conditions that must hold together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from qlik_simulator.domain.fields import Field, Mask
 from qlik_simulator.domain.model import DataModel
 
 StateName = Literal["L", "S", "O", "D", "A", "X", "XS", "XL"]
-COUNTED: Final[dict[str, str]] = {
+LETTERS: Final[tuple[StateName, ...]] = ("L", "S", "O", "D", "A", "X", "XS", "XL")
+_L, _S, _O, _D, _A, _X, _XS, _XL = (np.uint8(place) for place in range(len(LETTERS)))
+COUNTED: Final[dict[StateName, str]] = {
     "L": "qLocked",
     "S": "qSelected",
     "O": "qOption",
@@ -24,6 +27,35 @@ COUNTED: Final[dict[str, str]] = {
     "XS": "qSelectedExcluded",
     "XL": "qLockedExcluded",
 }
+
+
+class States:
+    """The state of every element of a field, in element order."""
+
+    def __init__(self, places: npt.NDArray[np.uint8]) -> None:
+        self._places = places  # in `LETTERS`
+
+    def __getitem__(self, element: int) -> StateName:
+        return LETTERS[self._places[element]]
+
+    def __iter__(self) -> Iterator[StateName]:
+        return (LETTERS[place] for place in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def any_of(self, *wanted: str) -> Mask:
+        """Which elements are in one of these states."""
+        return np.isin(self._places, [place for place, letter in enumerate(LETTERS) if letter in wanted])
+
+    def valued(self, values: Mapping[StateName, float]) -> npt.NDArray[np.float64]:
+        """A number for every element, by its state."""
+        return np.array([values[letter] for letter in LETTERS], dtype=np.float64)[self._places]
+
+    def counts(self) -> dict[str, int]:
+        """The ``qStateCounts`` of a field: zero counts are there."""
+        found = np.bincount(self._places, minlength=len(LETTERS))
+        return {COUNTED[letter]: int(count) for letter, count in zip(LETTERS, found, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -111,7 +143,7 @@ def possible_elements(of: Field, rows: Mask) -> Mask:
     return found[: of.size]
 
 
-def element_states(model: DataModel, of: Field, selections: Selections) -> list[StateName]:
+def element_states(model: DataModel, of: Field, selections: Selections) -> States:
     """The state of every element of a field, in element order."""
     key = ("states", of.name, id(of), selections_key(selections), _is_locked(selections, of.name))
     return model.remember(key, lambda: _states(model, of, selections))
@@ -122,26 +154,14 @@ def _is_locked(selections: Selections, name: str) -> bool:
     return chosen is not None and chosen.locked
 
 
-def _states(model: DataModel, of: Field, selections: Selections) -> list[StateName]:
+def _states(model: DataModel, of: Field, selections: Selections) -> States:
     chosen = selections.get(of.name)
     others = possible_elements(of, possible_rows(model, selections.put(of.name, None)))
     if chosen is None:
-        return ["O" if possible else "X" for possible in others]
-    yes: StateName = "L" if chosen.locked else "S"
-    no: StateName = "XL" if chosen.locked else "XS"
-    alternative: StateName = "X" if chosen.locked else "A"
-    return [
-        (yes if possible else no) if element in chosen.elements else (alternative if possible else "X")
-        for element, possible in enumerate(others)
-    ]
-
-
-def state_counts(states: Iterable[str]) -> dict[str, int]:
-    """The ``qStateCounts`` of a field: zero counts are there."""
-    counts = dict.fromkeys(COUNTED.values(), 0)
-    for state in states:
-        counts[COUNTED[state]] += 1
-    return counts
+        return States(np.where(others, _O, _X))
+    yes, no, alternative = (_L, _XL, _X) if chosen.locked else (_S, _XS, _A)
+    is_chosen = element_mask(of, chosen.elements)[: of.size]
+    return States(np.where(is_chosen, np.where(others, yes, no), np.where(others, alternative, _X)))
 
 
 def choose(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from qlik_simulator.domain.errors import Code, ExpressionError, QixError
 from qlik_simulator.domain.fields import Field
 from qlik_simulator.domain.search import search
@@ -117,7 +119,7 @@ def toggle_select(call: Call) -> Json:
 def _by_state(call: Call, *wanted: str) -> Json:
     of = _field(call)
     states = element_states(call.document.model, of, _selections(call))
-    elements = [code for code, state in enumerate(states) if state in wanted]
+    elements = np.flatnonzero(states.any_of(*wanted)).tolist()
     return {"qReturn": select_elements(call, call.target.state, of, elements)}
 
 

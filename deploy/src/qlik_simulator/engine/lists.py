@@ -13,7 +13,7 @@ from qlik_simulator.domain.cube_definition import CubeError, dimension_definitio
 from qlik_simulator.domain.errors import Code, ExpressionError
 from qlik_simulator.domain.fields import Field
 from qlik_simulator.domain.search import search
-from qlik_simulator.domain.selections import Selection, Selections, element_states, state_counts
+from qlik_simulator.domain.selections import Selection, Selections, element_states
 from qlik_simulator.engine.document import Document
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ class ListObject:
             found = search(of, match) if match else None
         except ExpressionError as error:
             raise refused(error, f"list object {definition.title}") from error
-        self.elements = [int(code) for code in order if found is None or int(code) in found]
+        self.elements = [code for code in order.tolist() if found is None or code in found]
         self.state = context.state
 
     def page(self, page: Mapping[str, Any]) -> Json:
@@ -111,7 +111,7 @@ def _current(document: Document, selections: Selections, name: str, chosen: Sele
         "qSelected": ", ".join(values) if few else f"{len(values)} of {of.size}",
         "qRangeInfo": [],
         "qSortIndex": index,
-        "qStateCounts": state_counts(states),
+        "qStateCounts": states.counts(),
         "qSelectedFieldSelectionInfo": [{"qName": value} for value in values] if few else [],
         "qNotSelectedFieldSelectionInfo": [],
         "qSelectionThreshold": _THRESHOLD,

@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+import xlsxwriter
 from lxml import etree
 
 from rendering import (
@@ -350,3 +351,35 @@ def test_a_pivot_over_the_table_is_refreshed() -> None:
     )
     assert xml.get("refreshOnLoad") == "1"
     assert xml[0][0].get("ref") == "A1:B10"
+
+
+def test_texts_that_look_like_formulas_stay_texts_when_somebody_edits_them() -> None:
+    def fill(book: Any, sheet: Any) -> None:
+        bold = book.add_format({"bold": True})
+        sheet.write("A1", "{{ one }}", bold)
+        sheet.write("B1", "{{ one }} and more")
+        sheet.write_row("A2", ["{{ d.x }}", "{{ d.n }}"], bold)
+
+    texts_in = ("=cmd|' /C calc'!A0", "plain", "@SUM(1)", "+49 1", "-1+1")
+    data = report({"one": "=1+1"}, {"d": table("x n", *((text, -5) for text in texts_in))})
+    sheet = opened(filled(build(fill), data))["S"]
+    assert [c.value for c in sheet["A"]] == ["=1+1", *texts_in]
+    assert {c.data_type for c in sheet["A"]} == {"s"}
+    assert [c.quotePrefix for c in sheet["A"]] == [True, True, False, True, True, True]
+    assert sheet["B1"].quotePrefix
+    assert all(c.font.bold for c in sheet["A"])
+    assert not any(c.quotePrefix for c in sheet["B"][1:]), "numbers are numbers"
+
+
+def test_dates_count_from_1904_where_the_workbook_does() -> None:
+    out = BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "date_1904": True})
+    sheet = book.add_worksheet("S")
+    sheet.write("A1", "{{ day }}")
+    sheet.write("A2", "{{ d.day }}")
+    sheet.write_formula("A3", "=MAX(A2:A2)")
+    book.close()
+    days = (date(2026, 3, 9), date(2026, 3, 10))
+    content = filled(out.getvalue(), report({"day": days[0]}, {"d": table("day", *((d,) for d in days))}))
+    assert [c.value for c in opened(content)["S"]["A"][:3]] == [datetime(2026, 3, d) for d in (9, 9, 10)]
+    assert texts(part(content, "xl/worksheets/sheet1.xml"), "v")[-1] == "44629", "a total counts so, too"

@@ -124,10 +124,12 @@ def open_book(package: Package, scope: Scope, options: RenderOptions) -> Book:
 
 def _write_sheets(book: Book) -> None:
     writers: list[Writer] = []
+    properties = child(book.root, "workbookPr")
+    from_1904 = properties is not None and properties.get("date1904") in {"1", "true", "on"}
     for sheet in book.touched:
         _expand_shared(sheet)
         plans = sheet.views or book.plans
-        cells = Cells(book.strings, book.styles, sheet.warnings)
+        cells = Cells(book.strings, book.styles, sheet.warnings, from_1904=from_1904)
         move, down = mover(sheet.name, plans), downwards(sheet.name, plans)
         writers.append(Writer(sheet, book.language, cells, move, down))
         writers[-1].rows()

@@ -11,9 +11,10 @@ from xml.sax.saxutils import escape
 
 from rendering.model import Cell, Formatted, Scalar, raw
 from rendering.values import cell_text, clean, serial
-from rendering.xlsx.strings import MAX_TEXT, Strings, Styles
+from rendering.xlsx.strings import MAX_TEXT, RISKY, Strings, Styles
 
 MAX_EXACT = 10**15  # a spreadsheet keeps 15 digits; longer whole numbers are written as text
+_DAYS_TO_1904 = 1_462  # of workbooks whose days are counted from 1904, as old Macs did
 _NUMBERS = frozenset({int, float})
 _DATES = frozenset({date, datetime})
 
@@ -63,8 +64,11 @@ def styled(style: str) -> str:
 class Cells:
     """Writes values; adds the texts and styles they need to the workbook."""
 
-    def __init__(self, strings: Strings, styles: Styles, warnings: list[str]) -> None:
+    def __init__(
+        self, strings: Strings, styles: Styles, warnings: list[str], *, from_1904: bool = False
+    ) -> None:
         self.strings = strings
+        self._epoch = _DAYS_TO_1904 if from_1904 else 0
         self.styles = styles
         self.warnings = warnings
 
@@ -83,7 +87,7 @@ class Cells:
         if isinstance(value, int | float):
             return ("n", repr(value)) if isfinite(value) else ("empty", "")
         if isinstance(value, date):
-            return "n", repr(serial(value))
+            return "n", repr(self.serial(value))
         text = clean(value)
         if len(text) > MAX_TEXT:
             self.warnings.append(f"{place}: a text was cut to {MAX_TEXT} characters, all a cell can hold")
@@ -99,7 +103,17 @@ class Cells:
         if isinstance(value, int | float) and not isinstance(value, bool):
             wanted = (cell.excel_format if isinstance(cell, Formatted) else None) or code
             return self.styles.formatted(style, wanted) if wanted else style
-        return style
+        return self.styles.quoted(style) if isinstance(value, str) and value.startswith(RISKY) else style
+
+    def serial(self, value: date) -> float:
+        """A date as this workbook counts."""
+        return serial(value) - self._epoch
+
+    def seen(self, value: Scalar) -> Scalar:
+        """A value as the noted cells have it: dates as numbers."""
+        if isinstance(value, date):
+            return self.serial(value)
+        return None if isinstance(value, float) and not isfinite(value) else value
 
     def column(
         self, found: Sequence[Cell], rows: Sequence[str], look: Look, place: str
@@ -117,7 +131,7 @@ class Cells:
         if kinds == {str}:
             written = self._texts(plain, rows, look)
         elif kinds <= _DATES and len(kinds) == 1:
-            serials = {day: serial(day) for day in set(plain)}
+            serials = {day: self.serial(day) for day in set(plain)}
             plain = [serials[day] for day in plain]
             style = self.styles.dated(look.style, with_time=kinds == {datetime})
             return look.numbers(rows, style, plain), plain
@@ -131,7 +145,7 @@ class Cells:
             written = None
         if written is None:
             written = [self._one(cell, row, look, place) for cell, row in zip(found, rows, strict=True)]
-            plain = [_seen(value) for value in plain]
+            plain = [self.seen(value) for value in plain]
         return written, plain
 
     def _sparse(
@@ -150,7 +164,9 @@ class Cells:
         if not all(texts) or max(map(len, texts)) > MAX_TEXT:
             return None
         numbers = self.strings.many(texts)
-        return look.numbers(rows, look.style, numbers, "s") if numbers is not None else None
+        if numbers is None or not self.strings.risky.isdisjoint(numbers):
+            return None
+        return look.numbers(rows, look.style, numbers, "s")
 
     def _numbers(
         self, found: Sequence[Cell], plain: Sequence[Any], rows: Sequence[str], look: Look
@@ -173,10 +189,3 @@ class Cells:
         if kind == "empty":
             return look.empty(row)
         return look.cell(row, self.style(look.style, cell, look.code), kind, text)
-
-
-def _seen(value: Scalar) -> Scalar:
-    """A value as the noted cells have it."""
-    if isinstance(value, date):
-        return serial(value)
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -3,14 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from rendering.language import Language, Scope
 from rendering.model import RESERVED_COLUMNS, Scalar, TemplateError
 from rendering.opc import child, local
 from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
-from rendering.values import serial
 from rendering.xlsx.formula import column_name, column_number, split_cell
 from rendering.xlsx.known import MAX_KNOWN, Column
 from rendering.xlsx.layout import Plan, lay_out, read
@@ -149,13 +147,13 @@ class Sheet:
         return frozenset(row for row, _ in self.tagged)
 
     def note(self, column: str, row: int, value: Scalar) -> None:
-        """Remember a value that was written."""
+        """Remember a value that was written; dates as the numbers they are."""
         if self._known_left > 0:
             self._known_left -= 1
-            self.known[column].put(row, serial(value) if isinstance(value, date) else value)
+            self.known[column].put(row, value)
 
     def note_run(self, column: str, row: int, values: Sequence[Scalar]) -> None:
-        """Remember values that were written from a row on downwards; dates as the numbers they are."""
+        """Remember values that were written from a row on downwards."""
         if self._known_left >= len(values):
             self._known_left -= len(values)
             self.known[column].extend(row, values)

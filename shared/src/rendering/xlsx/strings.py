@@ -25,8 +25,10 @@ _SPECIAL = (
         "[&<>\x00-\x1f\ud800-\udfff\ufffe\uffff]|_x|^\\s|\\s$"
     )
 )
+RISKY = ("=", "+", "-", "@")
 _DATE, _DATETIME = 14, 22  # built-in formats that follow the reader's language
 _FIRST_OWN = 164
+_QUOTED = -1
 _BUILT_IN = {
     "general": 0, "0": 1, "0.00": 2, "#,##0": 3, "#,##0.00": 4, "0%": 9, "0.00%": 10, "0.00e+00": 11, "@": 49,
 }  # fmt: skip
@@ -56,6 +58,7 @@ class Strings:
     items: list[Element] = field(default_factory=list)
     tagged: dict[int, str] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
+    risky: set[int] = field(default_factory=set)  # texts a spreadsheet would compute if they were typed in
     _numbers: dict[str, int] = field(default_factory=dict)
     _prefix: str = ""
 
@@ -86,6 +89,8 @@ class Strings:
             kept = ' xml:space="preserve"' if text != text.strip() or "\n" in text else ""
             inner = f"<{prefix}t{kept}>{escape(cell_text(text))}</{prefix}t>"
             known = self._numbers[text] = self._append(f"<{prefix}si>{inner}</{prefix}si>")
+            if text.startswith(RISKY):
+                self.risky.add(known)
         return known
 
     def many(self, texts: Sequence[str]) -> list[int] | None:
@@ -103,6 +108,8 @@ class Strings:
                 else:
                     numbers[text] = base + len(new)
                     new.append(opening + text + closing)
+                    if text[:1] in RISKY:
+                        self.risky.add(numbers[text])
         return [numbers[text] for text in texts]
 
     def add_rich(self, source: Element, texts: list[str]) -> int:
@@ -173,6 +180,17 @@ class Styles:
         """A style that shows numbers by a format code, if the template left that open."""
         return self._with(style, _BUILT_IN.get(code.lower(), code))
 
+    def quoted(self, style: str) -> str:
+        """The style for a text that looks like a formula: it stays a text when somebody edits the cell."""
+        known = self._made.get((style, _QUOTED))
+        if known is None:
+            xfs = self._xfs()
+            at = int(style or "0")
+            known = self._made[style, _QUOTED] = (
+                self._append(xfs[at], {"quotePrefix": "1"}) if at < len(xfs) else style
+            )
+        return known
+
     def settled(self, style: str) -> bool:
         """Whether the template chose a format for numbers, which then stands."""
         known = self._settled.get(style)
@@ -192,15 +210,19 @@ class Styles:
     def _make(self, style: str, wanted: int | str) -> str:
         if self.settled(style):
             return style
+        number = str(wanted if isinstance(wanted, int) else self._code(wanted))
+        return self._append(self._xfs()[int(style or "0")], {"numFmtId": number, "applyNumberFormat": "1"})
+
+    def _append(self, like: Element, attributes: dict[str, str]) -> str:
+        """One more style, like another but for some attributes."""
         formats = child(self._root, "cellXfs")
-        xfs = self._xfs()
-        new = deepcopy(xfs[int(style or "0")])
-        new.set("numFmtId", str(wanted if isinstance(wanted, int) else self._code(wanted)))
-        new.set("applyNumberFormat", "1")
+        new = deepcopy(like)
+        new.attrib.update(attributes)
         formats.append(new)
-        formats.set("count", str(len(xfs) + 1))
+        count = len(self._xfs())
+        formats.set("count", str(count))
         self._changed = True
-        return str(len(xfs))
+        return str(count - 1)
 
     def _xfs(self) -> list[Element]:
         if self._root is None:

@@ -117,18 +117,18 @@ class Writer:
             return
         if tagged.whole is not None:
             value = self.language.value(tagged.whole, out.scope, place)
-            style = self.cells.style(cell.get("s", ""), value, None)
         elif len(tagged.texts) > 1:
             texts = fill_runs(list(tagged.texts), self.language, out.scope, place)
             self._set(cell, "s", str(self.cells.strings.add_rich(tagged.item, texts)))
             self.sheet.note(column, out.start, "".join(texts))
             return
         else:
-            value, style = fill(tagged.text, self.language, out.scope, place), cell.get("s", "")
+            value = fill(tagged.text, self.language, out.scope, place)
+        style = self.cells.style(cell.get("s", ""), value, None)
         if style:
             cell.set("s", style)
         kind, text = self.cells.content(value, place)
-        self.sheet.note(column, out.start, raw(value))
+        self.sheet.note(column, out.start, self.cells.seen(raw(value)))
         if kind != "empty":
             self._set(cell, kind, text)
 

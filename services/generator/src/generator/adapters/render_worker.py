@@ -119,15 +119,16 @@ def _confine(limits: WorkerLimits) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
-    _lower(resource.RLIMIT_AS, limits.memory_bytes)
+    # The soft limit only: LibreOffice, a child with bounds of its own, needs more than a template may.
+    _lower(resource.RLIMIT_AS, limits.memory_bytes, hard_too=False)
     _lower(resource.RLIMIT_FSIZE, limits.file_bytes)
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def _lower(what: int, size: int) -> None:
+def _lower(what: int, size: int, *, hard_too: bool = True) -> None:
     hard = resource.getrlimit(what)[1]
     least = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(what, (least, least))
+    resource.setrlimit(what, (least, least if hard_too else hard))
 
 
 def _arm(limits: WorkerLimits) -> None:

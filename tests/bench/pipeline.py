@@ -31,7 +31,7 @@ from rendering import (
     render,
 )
 from standalone.web import http_client
-from support.platforms import CUSTOMER_TEMPLATE, Stage, staged
+from support.platforms import CUSTOMER_TEMPLATE, Stage, customer_names, staged
 from support.servers import unique
 
 PROCESSORS = 2
@@ -142,7 +142,8 @@ async def burst(stage: Stage, case: Case, units: int) -> Burst:
         app_id="customers",
         template_id=tag,
         data=_items(),
-        iteration={"field": "customer", "limit": units},
+        iteration={"field": "customer"},
+        filters=[{"field": "customer", "values": customer_names(units)}],
         file_name="{{ iteration.value }}",
     )
     person = await stage.create("recipients", id=tag, name=tag, email=f"{tag}@example.com")

@@ -100,14 +100,26 @@ async def _read(
 
 
 async def _read_items(client: QlikClient, session: AppSession, report: PlannedReport, data: _Data) -> None:
-    for item in report.data:
-        if isinstance(item, ImageItem):
-            data.images[item.name] = await picture(client, session, item, report.options.image_dpi)
-        elif not isinstance(item, ChartItem):
-            await _read_item(session, item, data)
+    # Side by side: an engine is a network away, and the connection bounds the calls under way. The session
+    # and its filters are the same for all, and nothing here changes them.
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in report.data:
+                if isinstance(item, ImageItem):
+                    group.create_task(_read_picture(client, session, item, report, data))
+                elif not isinstance(item, ChartItem):
+                    group.create_task(_read_item(session, item, data))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     for item in report.data:
         if isinstance(item, ChartItem):
             data.images[item.name] = chart(item, data.tables)
+
+
+async def _read_picture(
+    client: QlikClient, session: AppSession, item: ImageItem, report: PlannedReport, data: _Data
+) -> None:
+    data.images[item.name] = await picture(client, session, item, report.options.image_dpi)
 
 
 async def _read_item(

@@ -24,6 +24,7 @@ def need_office() -> str:
 def to_pdf(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Files by name (with their extension) as PDF; a file that did not open is missing."""
     program = need_office()
+    assert len({Path(name).stem for name in files}) == len(files), "their PDFs would have the same name"
     with tempfile.TemporaryDirectory(prefix="pages-", ignore_cleanup_errors=True) as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)

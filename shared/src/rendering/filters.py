@@ -10,7 +10,7 @@ from typing import Any
 import minijinja
 
 from rendering.model import RenderOptions, TemplateError, raw
-from rendering.tags import Expression, Path
+from rendering.tags import SHOWN, Expression, Path
 from rendering.values import display, number, strftime
 
 MAX_TEXT = 1_000_000  # characters one tag may print
@@ -69,6 +69,7 @@ def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.
         env.remove_filter(name)
     for name, own in own_filters(options).items():
         env.add_filter(name, own)
+    env.add_filter("groupby", lambda rows, column: group(rows, column, "filter groupby"))
     env.add_filter("replace", _replace)
     env.add_filter("join", lambda items, between="": _join(items, between, options))
     return env
@@ -120,3 +121,24 @@ def _join(items: Any, between: str, options: RenderOptions) -> str:
     if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
         raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
     return between.join(parts)
+
+
+def group(rows: list[Any], column: str, place: str) -> list[dict[str, Any]]:
+    """Rows by the value of a column, groups in the order they first appear."""
+    groups: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        if column not in row:
+            raise TemplateError(
+                place,
+                f"there is no column {column!r} to group by",
+                f"Columns: {', '.join(n for n in row if not n.endswith(SHOWN))}",
+            )
+        key = raw(row[column])
+        own = {"grouper": row[column], "rows": [], "list": []}
+        if column + SHOWN in row:  # inside the engine every cell has its text beside it
+            own["grouper" + SHOWN] = row[column + SHOWN]
+        groups.setdefault(key, own)
+        groups[key]["rows"].append(row)
+    for group in groups.values():
+        group["list"] = group["rows"]
+    return list(groups.values())

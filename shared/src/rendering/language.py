@@ -7,7 +7,7 @@ from typing import Any
 
 import minijinja
 
-from rendering.filters import MAX_TEXT, Filtered, environment, filtered, own_filters
+from rendering.filters import MAX_TEXT, Filtered, environment, filtered, group, own_filters
 from rendering.model import (
     RESERVED_COLUMNS,
     Cell,
@@ -224,7 +224,7 @@ class Language:
             found = resolve(over.simple, scope, place)
         elif grouped := _grouping(over):
             rows, column = resolve(grouped[0], scope, place), grouped[1]
-            found = _group(rows, column, place) if isinstance(rows, list) else rows
+            found = group(rows, column, place) if isinstance(rows, list) else rows
         else:
             source, context = self._context(over, scope, place)
             found = self._run(lambda: self._env.eval_expr(source, **context), place)
@@ -326,22 +326,6 @@ def _grouping(over: Expression) -> tuple[Path, str] | None:
     if len(column) > 2 and column[0] in "'\"" and column[-1] == column[0]:  # noqa: PLR2004 - two quotes
         return over.paths[0][0], column[1:-1]
     return None
-
-
-def _group(rows: list[Any], column: str, place: str) -> list[dict[str, Any]]:
-    """Rows by the value of a column, groups in the order they first appear."""
-    groups: dict[Any, dict[str, Any]] = {}
-    for row in rows:
-        if column not in row:
-            raise TemplateError(
-                place, f"there is no column {column!r} to group by", f"Columns: {', '.join(row)}"
-            )
-        key = raw(row[column])
-        groups.setdefault(key, {"grouper": row[column], "rows": [], "list": []})
-        groups[key]["rows"].append(row)
-    for group in groups.values():
-        group["list"] = group["rows"]
-    return list(groups.values())
 
 
 def plain(value: Any, options: RenderOptions) -> Any:

@@ -239,6 +239,7 @@ def test_pages_of_some_reports_look_as_before() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_pages_of_all_reports_look_as_before() -> None:
     wrong = [name for at in range(0, len(FILES), 15) for name in _look(FILES[at : at + 15])]
     assert [] == wrong

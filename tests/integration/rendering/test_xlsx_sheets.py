@@ -1,6 +1,7 @@
 """Sheets that repeat, vanish or are named by the data; pictures in cells."""
 
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -245,3 +246,98 @@ def test_a_sheet_with_slicers_is_not_repeated() -> None:
             archive.writestr(name, content)
     with pytest.raises(TemplateError, match="slicers"):
         filled(out.getvalue(), report(tables={"carriers": CARRIERS}))
+
+
+FLIGHTS = table(
+    "region carrier month n",
+    ("N", "AA", 1, 5), ("N", "AA", 2, 6), ("N", "BB", 1, 7),
+    ("S", "AA", 1, 8), ("S", "CC", 1, 9), ("S", "CC", 2, 10),
+)  # fmt: skip
+
+
+def _levels(inner: Callable[[Any, Any], None]) -> bytes:
+    """Rows 1 to 9: regions, in them carriers, in them months."""
+
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% for g in d.rows | groupby('region') %}")
+        sheet.write("A2", "Region {{ g.grouper }}")
+        sheet.write("A3", "{% for c in g.rows | groupby('carrier') %}")
+        sheet.write("A4", "{{ c.grouper }}")
+        sheet.write("A5", "{% for r in c.rows %}")
+        sheet.write_row("A6", ["{{ r.month }}", "{{ r.n }}"])
+        for row, word in ((7, "endfor"), (9, "endfor"), (10, "endfor")):
+            sheet.write(f"A{row}", f"{{% {word} %}}")
+        inner(book, sheet)
+
+    return build(fill)
+
+
+def test_charts_and_pictures_in_blocks_are_repeated_two_deep_each_over_its_own_rows() -> None:
+    def inner(book: Any, sheet: Any) -> None:
+        chart = book.add_chart({"type": "column"})
+        chart.add_series({"categories": "=S!$A$6:$A$6", "values": "=S!$B$6:$B$6", "name": "=S!$A$4"})
+        chart.set_title({"name": "{{ g.grouper }} / {{ c.grouper }}"})
+        sheet.insert_chart("D4", chart)
+        sheet.insert_textbox("H2", "Region {{ g.grouper }}")
+        sheet.write("F8", "{{ chart('sales') }}")
+        sheet.write_comment("A4", "stands with the first")
+
+    spec = ChartSpec(("a",), (Series("s", (1.0,)),), width=20, height=10)
+    content = filled(_levels(inner), report(tables={"d": FLIGHTS}, images={"sales": spec}))
+    assert [row[0] for row in values(content)] == [
+        "Region N", "AA", 1, 2, "", "BB", 1, "", "Region S", "AA", 1, "", "CC", 1, 2,
+    ]  # fmt: skip
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        charts = sorted(n for n in archive.namelist() if n.startswith("xl/charts/"))
+    shown = {
+        "".join(t or "" for t in texts(part(content, n), "t")): texts(part(content, n), "f") for n in charts
+    }
+    assert shown == {
+        "N / AA": ["S!$A$2", "S!$A$3:$A$4", "S!$B$3:$B$4"],
+        "N / BB": ["S!$A$6", "S!$A$7:$A$7", "S!$B$7:$B$7"],
+        "S / AA": ["S!$A$10", "S!$A$11:$A$11", "S!$B$11:$B$11"],
+        "S / CC": ["S!$A$13", "S!$A$14:$A$15", "S!$B$14:$B$15"],
+    }
+    drawing = part(content, "xl/drawings/drawing1.xml")
+    anchors = [
+        (int(e[0][2].text), "".join(t or "" for t in texts(e, "t"))) for e in drawing.iter("{*}twoCellAnchor")
+    ]
+    assert sorted(anchors) == [(0, "Region N"), (1, ""), (5, ""), (8, "Region S"), (9, ""), (12, "")]
+    pictures = [int(e[0][2].text) for e in drawing.iter("{*}oneCellAnchor")]
+    assert pictures == [4, 7, 11, 15]
+    ids = [e.get("id") for e in drawing.iter("{*}cNvPr")]
+    assert len(ids) == len(set(ids))
+    assert opened(content)["S"]["A2"].comment.text == "stands with the first"
+
+
+def test_what_stands_in_a_block_that_is_left_out_vanishes_with_it() -> None:
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% if n > 5 %}")
+        sheet.write("A2", "many: {{ n }}")
+        sheet.add_table("C2:C4", {"name": "T", "columns": [{"header": "k"}]})
+        sheet.write_comment("A2", "gone")
+        chart = book.add_chart({"type": "pie"})
+        chart.add_series({"values": "=S!$A$2:$A$3"})
+        sheet.insert_chart("E2", chart)
+        sheet.write("A5", "{% endif %}")
+        sheet.write("A6", "end")
+        sheet.write_comment("A6", "here")
+
+    few, many = (filled(build(fill), report({"n": n})) for n in (1, 9))
+    sheet = opened(few)["S"]
+    assert ([c.value for c in sheet["A"]], len(sheet._charts), list(sheet.tables)) == (["end"], 0, [])
+    assert sheet["A1"].comment.text == "here"
+    with zipfile.ZipFile(BytesIO(few)) as archive:
+        assert not [n for n in archive.namelist() if "/charts/" in n or "/tables/" in n]
+        assert archive.read("xl/drawings/vmlDrawing1.vml").count(b"<v:shape ") == 1
+    sheet = opened(many)["S"]
+    assert (sheet["A1"].value, len(sheet._charts), list(sheet.tables)) == ("many: 9", 1, ["T"])
+
+
+def test_an_excel_table_in_a_loop_is_refused() -> None:
+    def inner(_: Any, sheet: Any) -> None:
+        sheet.add_table("G4:H6", {"name": "Inside", "columns": [{"header": "k"}, {"header": "v"}]})
+
+    with pytest.raises(TemplateError, match="'Inside' stands in a loop") as caught:
+        filled(_levels(inner), report(tables={"d": FLIGHTS}))
+    assert "sheet for" in caught.value.remedy

@@ -1,6 +1,6 @@
 """An xlsx template filled: only what a tag touches is edited, every other part stays the bytes it was."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,13 @@ from rendering.opc import Package, child, descendants, local, namespace, seriali
 from rendering.tags import has_tags
 from rendering.text import fill
 from rendering.values import clean
+from rendering.xlsx.anchors import CHART_KINDS, check_tables, place_shapes
 from rendering.xlsx.cells import Cells
 from rendering.xlsx.charts import fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import split_cell, translate
 from rendering.xlsx.known import Known
-from rendering.xlsx.layout import vanished
-from rendering.xlsx.moves import Plans, downwards, mover, outside
+from rendering.xlsx.layout import Plan, Turn, vanished
+from rendering.xlsx.moves import Plans, downwards, inside, mover, outside
 from rendering.xlsx.others import follow
 from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
@@ -135,8 +136,10 @@ def _write_sheets(book: Book) -> None:
         writers[-1].rows()
         plan = sheet.plan
         if plan is not None and plan.changed:
+            check_tables(book.package, sheet.part, sheet.name, plan, sheet.root)
             move_sheet(sheet.root, plan, sheet.name, sheet.views or book.plans)
             move_related(book.package, sheet.part, plan, outside(plans, sheet.name))
+            _place_shapes(book, sheet, plan)
         book.tables |= sync_tables(book.package, sheet, book.language)
         _headers(book, sheet)
         add_pictures(book.package, sheet, book.media)
@@ -145,6 +148,18 @@ def _write_sheets(book: Book) -> None:
     for writer in writers:
         _known_results(writer.sheet, known, book.tables)
         book.package.write_pieces(writer.sheet.part, writer.pieces(serialize(writer.sheet.root)))
+
+
+def _place_shapes(book: Book, sheet: Sheet, plan: Plan) -> None:
+    """Shapes of a sheet, each where its row went; those of a block know what its names mean."""
+    for part in book.package.related(sheet.part, "drawing"):
+
+        def fill_tags(anchor: Element, turn: Turn, part: str = part) -> None:
+            scope = turn.scope or sheet.scope
+            fill_drawing_text(anchor, book.language, scope, part)
+            book.media.swap(anchor, part, book.language, scope)
+
+        sheet.charts |= place_shapes(book.package, part, plan, fill_tags)
 
 
 def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:
@@ -247,16 +262,19 @@ def _drawings(book: Book) -> None:
     done: set[str] = set()
     for sheet in book.touched:
         for drawing in book.package.related(sheet.part, "drawing"):
-            for part in [drawing, *book.package.related(drawing, "chart")]:
+            charts = [one for kind in CHART_KINDS for one in book.package.related(drawing, kind)]
+            for part in [drawing, *charts]:
                 done.add(part)
-                _drawing(book, part, sheet.scope, sheet.views or book.plans)
+                turn, plans = sheet.charts.get(part), sheet.views or book.plans
+                scope = (turn.scope if turn is not None else None) or sheet.scope
+                _drawing(book, part, scope, inside(turn, sheet.name, plans) if turn else outside(plans))
     for name in book.package.names():
         folders = ("/charts/", "/drawings/", "/chartsheets/")
         if name not in done and name.endswith(".xml") and any(folder in name for folder in folders):
-            _drawing(book, name, book.scope, book.plans)
+            _drawing(book, name, book.scope, outside(book.plans))
 
 
-def _drawing(book: Book, part: str, scope: Scope, plans: Plans) -> None:
+def _drawing(book: Book, part: str, scope: Scope, move: Callable[[str], str]) -> None:
     content = book.package.read(part)
     chart = any(space in content[:2_000] for space in _CHART_SPACES)
     texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
@@ -269,7 +287,7 @@ def _drawing(book: Book, part: str, scope: Scope, plans: Plans) -> None:
     if chart:
         filled = {name: frozenset[int]() for name in book.plans}
         filled |= {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, outside(plans), book.known(), filled)
+        changed |= refresh_chart(root, move, book.known(), filled)
     if changed:
         book.package.write(part, serialize(root))
 

@@ -99,6 +99,8 @@ class Region:
     start: int
     stop: int
     turns: list["Turn"] | None = None  # None: a repeat
+    marks: frozenset[int] = frozenset()  # rows of statements, which vanish
+    loop: bool = False
 
     def spans(self, first: int, last: int) -> list[tuple[int, int]]:
         """Output rows of template rows inside this region, one span per turn."""
@@ -116,6 +118,7 @@ class Turn:
     last: int
     start: int
     parent: "Turn | None" = None
+    scope: Scope | None = None
     regions: list[Region] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
 
@@ -159,6 +162,23 @@ class Turn:
         while turn.parent is not None and not turn.first <= row <= turn.last:
             turn = turn.parent
         return turn
+
+    def places(self, row: int) -> Iterator[tuple[int, "Turn"]]:
+        """Where a thing that stands on a row goes, and in which turn: once, or once per turn of its block."""
+        region = self.region(row)
+        if region is None or region.turns is None or row in region.marks:
+            yield self.begin(row), self
+            return
+        for turn in region.turns:
+            if turn.first <= row <= turn.last:
+                yield from turn.places(row)
+
+    def in_loop(self, row: int) -> bool:
+        """Whether a row stands in a loop, however often that turns."""
+        region = self.region(row)
+        if region is None or region.turns is None or row in region.marks:
+            return False
+        return region.loop or any(t.in_loop(row) for t in region.turns if t.first <= row <= t.last)
 
     def copies(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Where a thing of these rows stands: once per repetition, or once, grown."""
@@ -288,9 +308,11 @@ def _repeat(node: Repeat, start: int, scope: Scope, turn: Turn, language: Langua
 def _block(work: _Work, block: Block, turn: Turn, scope: Scope) -> None:
     start = turn.begin(block.first)
     turns: list[Turn] = []
-    region = Region(block.first, block.last, start, start, turns)
+    loop = bool(block.branches) and block.branches[0].statement.word == "for"
+    marks = frozenset({block.first, block.last, *(branch.row for branch in block.branches)})
+    region = Region(block.first, block.last, start, start, turns, marks, loop)
     for branch, end, inner in _turns(block, work.language, scope, work.place):
-        copy = Turn(branch.row + 1, end - 1, region.stop, turn)
+        copy = Turn(branch.row + 1, end - 1, region.stop, turn, inner)
         if copy.last >= copy.first:
             _turn(work, branch.nodes, copy, inner)
             region.stop = copy.end(copy.last) + 1

@@ -65,10 +65,7 @@ def _from_row(ref: Ref, out: Out, turn: int, own: str, plans: Plans) -> tuple[in
     if ref.sheet is not None and ref.sheet.lower() != own:
         plan = plans.get(ref.sheet.lower())
         return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
-    last = ref.last or ref.first
-    holder = out.turn
-    while holder.parent is not None and not (holder.first <= ref.first and last <= holder.last):
-        holder = holder.parent
+    holder = _around(out.turn, ref)
     if out.repeat is None:
         return _from_outside(ref, holder)
 
@@ -102,6 +99,28 @@ def outside(plans: Plans, default: str = "") -> Callable[[str], str]:
         return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
 
     return lambda formula: map_formula(formula, mapper, plans.renames)
+
+
+def inside(turn: Turn, sheet: str, plans: Plans) -> Callable[[str], str]:
+    """Moves formulas of something that stands in one turn of a block, such as a chart."""
+
+    def mapper(ref: Ref) -> tuple[int, int] | None:
+        if (ref.sheet or sheet).lower() != sheet.lower():
+            plan = plans.get((ref.sheet or "").lower())
+            return _from_outside(ref, plan.root) if plan else (ref.first, ref.last or ref.first)
+        return _from_outside(ref, _around(turn, ref))
+
+    return lambda formula: map_formula(formula, mapper, plans.renames)
+
+
+def _around(turn: Turn, ref: Ref) -> Turn:
+    """The innermost turn that has all rows of a reference."""
+    holder = turn
+    while holder.parent is not None and not (
+        holder.first <= ref.first and (ref.last or ref.first) <= holder.last
+    ):
+        holder = holder.parent
+    return holder
 
 
 def rule(plan: Plan, sheet: str, plans: Plans) -> Callable[[str], str]:

@@ -24,8 +24,9 @@ Element = Any
 MAX_SHEETS = 500
 MAX_NAME = 31
 _OWN = frozenset(
-    {"drawing", "chart", "table", "queryTable", "comments", "threadedComment", "vmlDrawing", "pivotTable",
-     "ctrlProp", "control", "activeXControlBinary"}
+    {"drawing", "chart", "chartEx", "chartStyle", "chartColorStyle", "chartUserShapes", "table", "queryTable",
+     "comments", "threadedComment", "vmlDrawing", "pivotTable", "ctrlProp", "control", "activeXControlBinary",
+     "diagramData", "diagramLayout", "diagramQuickStyle", "diagramColors", "diagramDrawing"}
 )  # fmt: skip
 _ONCE = frozenset({"slicer", "timeline"})
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from rendering.opc import Package, child, descendants, local, serialize
+from rendering.xlsx.anchors import shift_anchors
 from rendering.xlsx.layout import Plan, Turn
 from rendering.xlsx.moves import Plans, copied, covered, grown, outside, rule
 from rendering.xlsx.pivots import move_pivots
@@ -31,7 +32,7 @@ def move_sheet(root: Element, plan: Plan, name: str, plans: Plans) -> None:
     _rules(root, plan, name, plans)
     _breaks(root, turn)
     _sparklines(root, turn, outside(plans, name))
-    _anchors(root, turn)
+    shift_anchors(root, turn)
     _controls(root, outside(plans, name))
     _dimension(root, turn)
     _counts(root)
@@ -142,22 +143,6 @@ def _row_of(formula: str, cell: str, place: str) -> str | None:
     return sheet + bang + ":".join(p.rstrip("0123456789") + new for p in parts)
 
 
-def _anchors(root: Element, turn: Turn) -> None:
-    """Shapes go with the row they begin in and keep their size."""
-    for anchor in descendants(root, "twoCellAnchor", "oneCellAnchor", "anchor"):
-        start = next((e for e in anchor if local(e) == "from"), None)
-        stop = next((e for e in anchor if local(e) == "to"), None)
-        row = child(start, "row") if start is not None else None
-        if row is None:
-            continue
-        old = int(row.text or "0")
-        new = turn.begin(old + 1) - 1
-        row.text = str(new)
-        end = child(stop, "row") if stop is not None else None
-        if end is not None:
-            end.text = str(int(end.text or "0") + new - old)
-
-
 def _dimension(root: Element, turn: Turn) -> None:
     found = child(root, "dimension")
     if found is not None and found.get("ref"):
@@ -174,7 +159,7 @@ def _counts(root: Element) -> None:
 
 
 def move_related(package: Package, part: str, plan: Plan, move: Callable[[str], str]) -> None:
-    """Move the parts that belong to a sheet: tables, comments, drawings, controls."""
+    """Move the parts that belong to a sheet: tables, comments, controls."""
     for name in package.related(part, "table"):
         root = package.xml(name)
         _regrow(root, plan.root)
@@ -184,12 +169,11 @@ def move_related(package: Package, part: str, plan: Plan, move: Callable[[str], 
     for name in [*package.related(part, "comments"), *package.related(part, "threadedComment")]:
         root = package.xml(name)
         for element in descendants(root, "comment", "threadedComment"):
-            if element.get("ref"):
-                element.set("ref", _single(element.get("ref"), plan.root))
-        package.write(name, serialize(root))
-    for name in package.related(part, "drawing"):
-        root = package.xml(name)
-        _anchors(root, plan.root)
+            places = copied(element.get("ref", ""), plan.root)
+            if places:
+                element.set("ref", places[0])
+            else:
+                element.getparent().remove(element)
         package.write(name, serialize(root))
     move_pivots(package, part, plan.root)
     for name in package.related(part, "vmlDrawing"):
@@ -219,6 +203,9 @@ def _notes(package: Package, name: str, turn: Turn, move: Callable[[str], str]) 
     for data in descendants(root, "ClientData"):
         row, anchor = child(data, "Row"), child(data, "Anchor")
         begin = int((row.text if row is not None else None) or -1)
+        if data.get("ObjectType") == "Note" and not list(turn.copies(begin + 1, begin + 1)):
+            data.getparent().getparent().remove(data.getparent())
+            continue
         if row is not None and begin >= 0:
             row.text = str(turn.begin(begin + 1) - 1)
         if anchor is None or not anchor.text:

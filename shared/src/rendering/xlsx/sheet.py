@@ -11,7 +11,7 @@ from rendering.opc import child, local
 from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
 from rendering.xlsx.formula import column_name, column_number, split_cell
 from rendering.xlsx.known import MAX_KNOWN, Column
-from rendering.xlsx.layout import Plan, lay_out, read
+from rendering.xlsx.layout import Plan, Turn, lay_out, read
 from rendering.xlsx.moves import Plans
 from rendering.xlsx.strings import Strings, runs_of
 
@@ -54,6 +54,7 @@ class Sheet:
     warnings: list[str] = field(default_factory=list)
     title: str = ""  # the name it gets; empty: the one it has
     caches: list[str] = field(default_factory=list)  # data of pivot tables that look at this copy only
+    charts: dict[str, Turn] = field(default_factory=dict)  # those in blocks: the turn of each part
     views: Plans | None = None  # how formulas of a copied sheet see the workbook
     _known_left: int = MAX_KNOWN
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -24,7 +24,7 @@ from qlik.errors import (
     Transient,
     http_error,
 )
-from qlik.masking import mask
+from qlik.masking import credentials_in, mask, without
 from qlik.site import Limits
 from qlik.throttle import Throttle, tier_of
 
@@ -171,7 +171,7 @@ class RestClient:
                 raise transport_error(error, method, path) from None
             if response.is_success:
                 return response
-            error_ = refusal(response, f"{method} {mask(path)}")
+            error_ = refusal(response, f"{method} {mask(path)}", sent=_secrets(signed, body.json))
             if isinstance(error_, PermissionDenied) and not last and _lost_session(response):
                 self._rejected()  # sign in afresh, once: tokens and proxy sessions run out
                 continue
@@ -188,8 +188,19 @@ def _lost_session(response: httpx.Response) -> bool:
     return response.status_code != 403  # noqa: PLR2004 - Forbidden stays forbidden after a new sign-in
 
 
-def refusal(response: httpx.Response, doing: str) -> QlikError:
-    """The error an answer outside 2xx stands for, including expired sessions in disguise (research 1.2)."""
+def _secrets(signed: Mapping[str, str], body: Any) -> set[str]:
+    """What was sent with a request and must not come back in an error: some servers repeat it."""
+    found = credentials_in(signed)
+    if isinstance(body, Mapping):
+        found |= {str(body[key]) for key in ("secret", "client_secret") if body.get(key)}
+    return found
+
+
+def refusal(response: httpx.Response, doing: str, *, sent: Iterable[str] = ()) -> QlikError:
+    """The error an answer outside 2xx stands for, including expired sessions in disguise (research 1.2).
+
+    `sent` are the credentials that were shown; they do not appear in the error, even if the answer has them.
+    """
     status = response.status_code
     if status in _REDIRECTS:
         return PermissionDenied(
@@ -203,6 +214,7 @@ def refusal(response: httpx.Response, doing: str) -> QlikError:
             f"{doing}: the proxy session has expired", code=status, remedy="Sign in again."
         )
     detail, code = _detail(response, text)
+    detail = without(detail, sent)
     error = http_error(
         status, f"{doing}: HTTP {status}{': ' + detail if detail else ''}", retry_after=_wait(response)
     )

@@ -170,7 +170,8 @@ class ByOAuth:
                 remedy="Check client id and secret, and the consent for impersonation if a user is named.",
             )
         if not answer.is_success:
-            raise refusal(answer, "POST /oauth/token")
+            secret = self._auth.client_secret.get_secret_value()
+            raise refusal(answer, "POST /oauth/token", sent=[secret])
         try:
             token = answer.json()
             self._token = str(token["access_token"])
@@ -238,7 +239,8 @@ class ByJwt:
                     remedy=f"Link the virtual proxy {self._prefix or '(default)'} to the central proxy.",
                 )
             if not answer.is_success:
-                raise refusal(answer, "The JWT sign-in")
+                token = self._auth.token.get_secret_value()
+                raise refusal(answer, "The JWT sign-in", sent=[token])
             cookie = _session_cookie(answer)
             if not cookie:
                 raise PermissionDenied(

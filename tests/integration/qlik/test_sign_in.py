@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -35,21 +31,12 @@ from qlik import (
     TicketAuth,
 )
 from qlik.unsettled import ask
+from support.qlik_keys import Authority, jwt, new_key
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 
 pytestmark = pytest.mark.integration
 
 LIMITS = Limits(connect_s=5, open_s=20, call_s=20, ttl_s=0)
-
-
-def new_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def key_pem(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +56,6 @@ async def proxied(
     )
     async with simulated_site(jwt_key=str(public)) as made:
         yield made
-
-
-def jwt(key: rsa.RSAPrivateKey, user: str = "reporter") -> SecretStr:
-    def part(raw: dict[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(raw).encode()).rstrip(b"=").decode()
-
-    signed = f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part({'userId': user, 'userDirectory': 'EXT'})}"
-    signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return SecretStr(f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}")
 
 
 def web(site: SimulatedSite, **given: Any) -> QlikSite:
@@ -243,45 +221,6 @@ async def test_sessions_that_linger_after_their_end_still_count_so_none_is_refus
 
 
 # --- TLS
-
-
-class Authority:
-    """A certificate authority as a site has its own."""
-
-    def __init__(self) -> None:
-        self.key = new_key()
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "site-CA")])
-        self.certificate = self._sign(self.name, self.key, ca=True)
-
-    def issue(self, common: str) -> tuple[str, str]:
-        """Certificate and key of a server or client, as PEM."""
-        key = new_key()
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-        return self._pem(self._sign(name, key, ca=False)), key_pem(key)
-
-    @property
-    def pem(self) -> str:
-        return self._pem(self.certificate)
-
-    def _sign(self, name: x509.Name, key: rsa.RSAPrivateKey, *, ca: bool) -> x509.Certificate:
-        now = datetime.now(tz=UTC)
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(names, critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
-
-    @staticmethod
-    def _pem(certificate: x509.Certificate) -> str:
-        return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
 """Questions and data from a Qlik engine: proved selections, one state of the data, errors with remedies."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +11,6 @@ from contracts.configuration import (
     ColumnDef,
     Condition,
     ConditionRule,
-    Connection,
-    ConnectionKind,
     DataItem,
     ExpressionItem,
     FieldItem,
@@ -34,30 +30,11 @@ from rendering.model import Formatted, raw
 from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
+from support.stored_connections import Connections, client_managed
 
 pytestmark = pytest.mark.integration
 NOWHERE = Path("nowhere")
 JFK = (Selection(field="origin", values=("JFK",)),)
-
-
-class Connections:
-    """config-api's connections."""
-
-    def __init__(self, *found: Connection) -> None:
-        self.found = {each.id: each for each in found}
-
-    async def connection(self, connection_id: str) -> Connection | None:
-        return self.found.get(connection_id)
-
-
-def connection(site: SimulatedSite, **changes: Any) -> Connection:
-    settings = json.loads(site.site().model_dump_json(exclude={"kind", "qrs_url"}))
-    return Connection(
-        id="site",
-        name="Site",
-        kind=ConnectionKind.CLIENT_MANAGED,
-        **{"settings": settings, **changes},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +45,7 @@ async def simulated() -> AsyncIterator[SimulatedSite]:
 
 @pytest.fixture
 async def connections(simulated: SimulatedSite) -> AsyncIterator[Connections]:
-    yield Connections(connection(simulated))
+    yield Connections(client_managed(simulated))
     simulated.simulator.site.faults.clear()
 
 
@@ -261,9 +238,9 @@ async def test_a_changed_connection_is_used_from_its_next_session(
 async def test_secrets_are_opened_and_never_shown(simulated: SimulatedSite) -> None:
     key = "PmFLrMVpVFzmoEjLYJ4u0sH1vBqrXrKpgQmYMPx1-7c="
     sealer = Sealer([key])
-    settings = dict(connection(simulated).settings)
+    settings = dict(client_managed(simulated).settings)
     settings["auth"] = {"kind": "jwt", "token": "placeholder"}
-    sealed = connection(
+    sealed = client_managed(
         simulated, settings=settings, sealed={"auth.token": sealer.seal("eyJ-a-very-secret-token")}
     )
     with_key = QlikSites(Connections(sealed), sealer)  # type: ignore[arg-type]

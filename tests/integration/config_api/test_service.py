@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
@@ -87,28 +87,47 @@ async def _replica(environment: dict[str, str]) -> AsyncIterator[str]:
         },
     )
 
-    async def ready() -> bool:
-        assert process.returncode is None, "the service ended"
-        async with httpx.AsyncClient() as client:
+    # One client, as each reads all certificates of the machine when it is made.
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{health}", trust_env=False) as client:
+
+        async def ready() -> bool:
+            assert process.returncode is None, "the service ended"
             try:
-                return (await client.get(f"http://127.0.0.1:{health}/ready")).status_code == 200
+                return (await client.get("/ready")).status_code == 200
             except httpx.TransportError:
                 return False
 
+        try:
+            await _until(ready, "never ready")
+            yield f"http://127.0.0.1:{port}"
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 60) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@asynccontextmanager
+async def _together(
+    *contexts: AbstractAsyncContextManager[str],
+) -> AsyncIterator[tuple[str, ...]]:
+    """Enter contexts side by side, and leave them so: replicas of a deployment start together, too."""
+    entered = await asyncio.gather(*(each.__aenter__() for each in contexts), return_exceptions=True)
     try:
-        await _until(ready, "never ready")
-        yield f"http://127.0.0.1:{port}"
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        yield tuple(each if isinstance(each, str) else _raised(each) for each in entered)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        inside = [each for each, found in zip(contexts, entered, strict=True) if isinstance(found, str)]
+        await asyncio.gather(*(each.__aexit__(None, None, None) for each in inside))
+
+
+def _raised(error: BaseException) -> str:
+    raise error
 
 
 @pytest.mark.timeout(400)
 async def test_changes_made_at_either_replica_are_in_one_intact_trail(environment: dict[str, str]) -> None:
-    async with _replica(environment) as first, _replica(environment) as second:
+    async with _together(_replica(environment), _replica(environment)) as (first, second):
         status, key = await _run(
             environment, "create-api-key", "--email", EMAIL, "--name", "t", "--role", "admin"
         )
@@ -129,10 +148,12 @@ async def test_changes_made_at_either_replica_are_in_one_intact_trail(environmen
 
             await _until(recorded, "the changes are not all in the trail, each once")
             assert (await client.get(f"{first}/api/v1/audit/verify")).json()["intact"]
-    status, verdict = await _run(environment, "audit", "verify")
-    assert status == 0
-    assert json.loads(verdict)["intact"]
-    status, lines = await _run(environment, "audit", "query", "--recipient", "p7")
-    assert [json.loads(line)["data"]["action"] for line in lines.splitlines()] == ["created"]
-    status, out = await _run(environment, "rebuild")
-    assert status == 0, out
+    verified, queried, rebuilt = await asyncio.gather(
+        _run(environment, "audit", "verify"),
+        _run(environment, "audit", "query", "--recipient", "p7"),
+        _run(environment, "rebuild"),
+    )
+    assert verified[0] == 0
+    assert json.loads(verified[1])["intact"]
+    assert [json.loads(line)["data"]["action"] for line in queried[1].splitlines()] == ["created"]
+    assert rebuilt[0] == 0, rebuilt[1]

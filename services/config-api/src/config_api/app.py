@@ -1,5 +1,6 @@
 """Builds config-api: the only module that names concrete classes."""
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import Callable
@@ -145,7 +146,7 @@ def assemble(
 async def prepare(store: Store) -> None:
     """Create the indexes of every collection config-api owns."""
     nothing: Callable[[], None] = lambda: None  # noqa: E731 - nobody relays here
-    for part in (
+    parts = (
         MongoConfiguration(store, nudge=nothing),
         MongoAccounts(store, nudge=nothing),
         MongoSessions(store),
@@ -153,8 +154,9 @@ async def prepare(store: Store) -> None:
         MongoPreviews(store, nudge=nothing),
         MongoAuditTrail(store),
         MongoViews(store),
-    ):
-        await part.ensure_indexes()
+    )
+    # Side by side: each waits for the journals of a majority, and every start waits for all of them.
+    await asyncio.gather(*(part.ensure_indexes() for part in parts))
 
 
 def http_app(settings: ConfigApiSettings, parts: Parts) -> Asgi:

@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 
+from rendering import edit_locks
 from rendering.model import OutputFormat
+from rendering.pdf import archive_level
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 127  # UTF-8 bytes: what PDF 2.0 takes
@@ -29,22 +31,39 @@ def check_password(password: str) -> None:
         raise ProtectionError(f"a password has at most {MAX_PASSWORD} bytes and no control characters")
 
 
-def encrypt(content: bytes, kind: OutputFormat, password: str) -> bytes:
-    """The file with an open password: AES-256 for PDF and Office; other kinds go into an archive."""
-    check_password(password)
+def encrypt(content: bytes, kind: OutputFormat, password: str = "", edit_password: str = "") -> bytes:
+    """The file with a password to open it, one to change it, or both. An empty one is none.
+
+    Open: AES-256 for PDF and Office. Edit: what the format has for it (``edit_locks``); a PDF may be read and
+    printed, and changed by who knows the password. Other kinds go into an archive. Raises ProtectionError.
+    """
+    if not password and not edit_password:
+        return content
+    for one in (password, edit_password):
+        if one:
+            check_password(one)
     if kind is OutputFormat.PDF:
-        return _pdf(content, password)
+        return _pdf(content, password, edit_password)
     if kind in _OFFICE:
-        return _office(content, password)
+        locked = edit_locks.lock(content, kind, edit_password) if edit_password else content
+        return _office(locked, password) if password else locked
     raise ProtectionError(f"a {kind.value} file has no password; put it into an encrypted zip")
 
 
-def _pdf(content: bytes, password: str) -> bytes:
+def _pdf(content: bytes, password: str, edit_password: str) -> bytes:
     import pikepdf  # noqa: PLC0415 - only reports with passwords need it
 
+    if archive_level(content):
+        raise ProtectionError("a PDF/A file must not be encrypted; make an ordinary PDF, or use a zip")
     out = BytesIO()
+    allowed = pikepdf.Permissions()
+    if edit_password:
+        allowed = pikepdf.Permissions(
+            modify_annotation=False, modify_assembly=False, modify_form=False, modify_other=False
+        )
+    owner = edit_password or password
     with pikepdf.open(BytesIO(content)) as pdf:
-        pdf.save(out, encryption=pikepdf.Encryption(user=password, owner=password, R=6))
+        pdf.save(out, encryption=pikepdf.Encryption(user=password, owner=owner, R=6, allow=allowed))
     return out.getvalue()
 
 

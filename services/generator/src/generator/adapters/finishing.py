@@ -33,7 +33,7 @@ def locked(file: Rendered, output: OutputFormat, passwords: Passwords) -> Render
     content, content_type, extension = file.content, file.content_type, file.extension
     try:
         if passwords.open or passwords.edit:
-            content = protect.encrypt(content, output, passwords.open)
+            content = protect.encrypt(content, output, passwords.open, passwords.edit)
         if passwords.zip:
             content = protect.archive({passwords.name: content}, passwords.zip)
             content_type, extension = _ZIP, "zip"

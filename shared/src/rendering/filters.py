@@ -42,6 +42,27 @@ def filtered(expression: Expression) -> Filtered | None:
     return Filtered(path, call["name"], (int(call["number"]),) if call["number"] else arguments)
 
 
+@lru_cache(maxsize=4_096)
+def _syntax(source: str) -> str:
+    """What the engine says of an expression it cannot read; empty if it can."""
+    try:
+        minijinja.Environment(debug=False, pycompat=False).add_template("x", f"{{{{ {source} }}}}")
+    except minijinja.TemplateError as error:
+        return str(getattr(error, "message", error)).split("\n", 1)[0].split(" (in ", 1)[0]
+    return ""
+
+
+def check_syntax(expression: Expression, place: str) -> None:
+    """Refuse an expression the engine could not read; raises TemplateError."""
+    said = _syntax(expression.source)
+    if said:
+        raise TemplateError(
+            place,
+            f"{expression.source[:60]!r} cannot be read ({said})",
+            "See the tag reference for what can be written",
+        )
+
+
 def own_filters(options: RenderOptions) -> Mapping[str, Callable[..., str]]:
     """The filters that write values for people, in the separators and language of the report."""
     return {

@@ -7,14 +7,15 @@ vanishes; a row whose tags name columns of a table is written once per row of th
 The tree is marked where something happens and written out once; ``build`` cuts the text at the marks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rendering import program
 from rendering.marks import Marks, Open
 from rendering.media import asked, blip_beside
-from rendering.model import TemplateError
+from rendering.model import Problem, TemplateError
 from rendering.opc import local, namespace
 from rendering.program import Attribute, Number, Steps, Value
 from rendering.shapes import shape_of
@@ -42,6 +43,7 @@ CONTAINERS = frozenset(
 _NEEDS_PARAGRAPH = frozenset({"tc", "hdr", "ftr", "txBody", "txbxContent"})
 _PROPERTIES = frozenset({"tcPr", "bodyPr", "lstStyle", "tblPr", "tblGrid"})
 _SHAPES = frozenset({"sp", "graphicFrame"})
+_Opened = tuple[Statement, str, frozenset[str]]
 _COUNTED = {"p": "paragraph", "tbl": "table", "tr": "row", "tc": "cell", "sdt": "control"}
 
 
@@ -57,19 +59,37 @@ class Kind:
 
 @dataclass(slots=True)
 class Flow:
-    """Reads one part of a document. ``place`` is what people call it."""
+    """Reads one part of a document. ``place`` is what people call it.
+
+    With ``problems`` given, what is wrong is noted there and reading goes on.
+    """
 
     kind: Kind
     place: str
     marks: Marks
+    problems: list[Problem] | None = None
+    seen: list[tuple[str, str]] = field(default_factory=list)
     alive: set[Element] = field(default_factory=set)
 
     def read(self, root: Element) -> Steps:
         """The steps that write the part."""
+        self.check(root)
+        return self.marks.build(root)
+
+    def check(self, root: Element) -> None:
+        """Mark the tree; afterwards ``seen`` has every place with a tag and its text, in order."""
         self._find(root)
         self._walk(root, self.place, frozenset())
         self._alternative_texts(root)
-        return self.marks.build(root)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except TemplateError as error:
+            if self.problems is None:
+                raise
+            self.problems.append(error.problem)
 
     def _find(self, root: Element) -> None:
         """Remember what holds tags, so that nothing else is looked at."""
@@ -102,36 +122,46 @@ class Flow:
             self._walk(one, inner, bound)
 
     def _container(self, element: Element, place: str, bound: frozenset[str]) -> None:
-        stack: list[tuple[Statement, str, frozenset[str]]] = []
+        stack: list[_Opened] = []
         counts: dict[str, int] = {}
+        blocks = 0
         paragraph = ""  # what a paragraph is called here, once a block may leave none
         for item in list(element):
             name = local(item)
             counts[name] = counts.get(name, 0) + 1
             where = f"{place}, {_COUNTED[name]} {counts[name]}" if name in _COUNTED else place
-            found = self._statement(item, where) if item in self.alive else None
-            if found is None:
-                self._item(item, where, stack[-1][2] if stack else bound, repeated=_repeated(stack))
-                continue
-            paragraph = _qualified(item) if name == "p" else paragraph
-            if found.word in {"for", "if"}:
-                inner = (stack[-1][2] if stack else bound) | frozenset(found.names)
-                stack.append((found, where, inner))
-                if len(stack) > MAX_BLOCKS:
-                    raise TemplateError(where, "too many blocks stand in each other", "Use fewer")
-                self.marks.replace(item, Open.block(found, where))
-            elif not stack or (found.word.startswith("end") and found.word[3:] != stack[-1][0].word):
-                raise TemplateError(where, f"{found.word!r} closes nothing", "Open the block before it")
-            elif found.word == "elif" and stack[-1][0].word != "if":
-                raise TemplateError(where, "'elif' stands in a loop", "Put it between 'if' and 'endif'")
-            elif found.word in {"elif", "else"}:
-                self.marks.replace(item, found)
-            else:
-                stack.pop()
-                self.marks.replace(item, None)
-        if stack:
-            raise never_closed(stack[-1][0].word, stack[-1][1])
-        self._wrap(element, paragraph)
+            if name == "p":
+                paragraph = _qualified(item)
+            with self._noting():
+                found = self._statement(item, where) if item in self.alive else None
+                if found is None:
+                    self._item(item, where, stack[-1][2] if stack else bound, repeated=_repeated(stack))
+                else:
+                    blocks += 1
+                    self._block(item, found, where, stack, bound)
+        with self._noting():
+            if stack:
+                raise never_closed(stack[-1][0].word, stack[-1][1])
+            self._wrap(element, paragraph if blocks else "")
+
+    def _block(
+        self, item: Element, found: Statement, where: str, stack: list[_Opened], bound: frozenset[str]
+    ) -> None:
+        """Open, branch or close a block."""
+        if found.word in {"for", "if"}:
+            if len(stack) >= MAX_BLOCKS:
+                raise TemplateError(where, "too many blocks stand in each other", "Use fewer")
+            stack.append((found, where, (stack[-1][2] if stack else bound) | frozenset(found.names)))
+            self.marks.replace(item, Open.block(found, where))
+        elif not stack or (found.word.startswith("end") and found.word[3:] != stack[-1][0].word):
+            raise TemplateError(where, f"{found.word!r} closes nothing", "Open the block before it")
+        elif found.word == "elif" and stack[-1][0].word != "if":
+            raise TemplateError(where, "'elif' stands in a loop", "Put it between 'if' and 'endif'")
+        elif found.word in {"elif", "else"}:
+            self.marks.replace(item, found)
+        else:
+            stack.pop()
+            self.marks.replace(item, None)
 
     def _wrap(self, element: Element, paragraph: str) -> None:
         """Keep a container in order whatever its blocks leave of it."""
@@ -153,10 +183,16 @@ class Flow:
         if not text.startswith("{%"):
             return None
         found = list(pieces(text, place))
-        return statement(found[0].body, place) if len(found) == 1 and found[0].kind == "statement" else None
+        if len(found) != 1 or found[0].kind != "statement":
+            return None
+        self.seen.append((place, text))
+        return statement(found[0].body, place)
 
     def _item(self, item: Element, place: str, bound: frozenset[str], *, repeated: bool) -> None:
-        columns = self._columns(item, place, bound) if local(item) == "tr" and item in self.alive else ()
+        columns: tuple[str, ...] = ()
+        with self._noting():
+            if local(item) == "tr" and item in self.alive:
+                columns = self._columns(item, place, bound)
         if repeated or columns:
             self._copies(item)
         self._walk(item, place, bound)
@@ -191,7 +227,9 @@ class Flow:
         own = texts_of(paragraph)
         text = "".join(t.text or "" for t in own)
         if has_tags(text):
-            self._fill(own, text, place)
+            self.seen.append((place, text))
+            with self._noting():
+                self._fill(own, text, place)
         for nested in [
             e for e in paragraph.iter() if local(e) == "txbxContent" and _paragraph_of(e) is paragraph
         ]:
@@ -254,12 +292,14 @@ class Flow:
                 if not has_tags(text):
                     continue
                 place = f"{self.place}, picture {properties.get('name', '')!r}"
-                name = asked(text, place)
-                if name is None:
-                    properties.set(attribute, self.marks.token(Attribute(text, place)))
-                    continue
-                properties.set(attribute, name)
-                self._swap(properties, name, place)
+                self.seen.append((place, text))
+                with self._noting():
+                    name = asked(text, place)
+                    if name is None:
+                        properties.set(attribute, self.marks.token(Attribute(text, place)))
+                        continue
+                    properties.set(attribute, name)
+                    self._swap(properties, name, place)
 
     def _swap(self, properties: Element, name: str, place: str) -> None:
         blip = blip_beside(properties)
@@ -283,7 +323,7 @@ def shape_name(shape: Element) -> str:
     return next((str(e.get("name", "")) for e in shape.iter("{*}cNvPr")), "")
 
 
-def _repeated(stack: list[tuple[Statement, str, frozenset[str]]]) -> bool:
+def _repeated(stack: list[_Opened]) -> bool:
     return any(found.word == "for" for found, _, _ in stack)
 
 

@@ -17,7 +17,17 @@ import minijinja
 from rendering.images import data_uri, picture
 from rendering.language import Language, Scope, meta_values, plain, resolve, rewrite
 from rendering.model import Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
-from rendering.tags import MAX_BLOCKS, PICTURE_ROOTS, SHOWN, Expression, Piece, expression, pieces, statement
+from rendering.tags import (
+    MAX_BLOCKS,
+    PICTURE_ROOTS,
+    SHOWN,
+    Expression,
+    Piece,
+    expression,
+    pieces,
+    spot,
+    statement,
+)
 from rendering.values import shown
 
 PLACE = "template"
@@ -98,13 +108,16 @@ class Walk:
             )
         return [e for e in (found.over, found.condition) if e is not None]
 
-    def finish(self, place: str) -> None:
-        """Refuse a template that ends inside a block."""
-        if self.blocks:
-            block = self.blocks[-1]
-            raise TemplateError(
-                place, f"{block.piece.text[:60]!r} is never closed", f"Add {{% end{block.word} %}}"
+    def unclosed(self, text: str) -> list[TemplateError]:
+        """What to say of the blocks a template ends in."""
+        return [
+            TemplateError(
+                f"{PLACE}, {spot(text, block.piece.start)}",
+                f"{block.piece.text[:60]!r} is never closed",
+                f"Add {{% end{block.word} %}}",
             )
+            for block in self.blocks
+        ]
 
 
 def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
@@ -112,7 +125,7 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
     walk, used, out = Walk(), [], []
     open_loops: list[tuple[int, int]] = []
     for piece in pieces(text, PLACE):
-        place = f"{PLACE}, line {text.count(chr(10), 0, piece.start) + 1}"
+        place = f"{PLACE}, {spot(text, piece.start)}"
         if piece.kind in {"literal", "comment"}:
             out.append(piece.text if piece.kind == "literal" else "")
             continue
@@ -131,7 +144,8 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
         elif piece.body == "endfor" and piece.kind == "statement":
             at, start = open_loops.pop()
             out[at] = f"{{{{ {_COST}({piece.start - start}) }}}}"
-    walk.finish(PLACE)
+    for error in walk.unclosed(text):
+        raise error
     return "".join(out), used
 
 

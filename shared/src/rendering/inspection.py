@@ -3,15 +3,30 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from rendering.filters import check_syntax
+from rendering.flow_check import flowing_texts
 from rendering.gate import gate
 from rendering.html import Walk, decode
 from rendering.model import RESERVED_COLUMNS, Limits, Problem, TemplateError, TemplateKind, TemplateReport
 from rendering.opc import Package, descendants, local, parse
-from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
+from rendering.tags import (
+    PICTURE_ROOTS,
+    TEXT,
+    Expression,
+    Piece,
+    Statement,
+    expression,
+    has_tags,
+    pieces,
+    spot,
+    statement,
+)
 from rendering.xlsx.places import Cells
 
+Element = Any
 _OWN_TEXTS = {
     "si",
     "is",
@@ -83,12 +98,11 @@ def inspect(kind: TemplateKind, template: bytes, limits: Limits | None = None) -
 
 def _html(text: str, found: _Found) -> None:
     walk = Walk()
-    for piece in pieces(text, "template"):
-        if piece.kind not in {"value", "statement"}:
-            continue
-        place = f"template, line {text.count(chr(10), 0, piece.start) + 1}"
+    for piece, place in _pieces(text, "template", found, by_line=True):
         try:
             used = walk.expressions(piece, place)
+            for one in used:
+                check_syntax(one, place)
             if piece.kind == "statement":
                 _bind(statement(piece.body, place), found)
         except TemplateError as error:
@@ -96,58 +110,98 @@ def _html(text: str, found: _Found) -> None:
             continue
         for one in used:
             _use(one, found, place)
-    try:
-        walk.finish("template")
-    except TemplateError as error:
-        found.problems.append(error.problem)
+    found.problems.extend(error.problem for error in walk.unclosed(text))
 
 
 def _office(package: Package, found: _Found) -> None:
     """Every paragraph, string and page header of every part; a loop and its tags may be in different ones."""
-    texts = list(_texts(package, found))
+    flowing = flowing_texts(package, found.problems)
+    texts = [*(flowing or ()), *_texts(package, found, beside=flowing is not None)]
     for strict in (False, True):  # loop variables first: rows are not stored in the order they are shown
         for place, text in texts:
-            try:
-                for one in _expressions(text, place, found):
-                    if strict:
-                        _use(one, found, place)
-            except TemplateError as error:
+            _text(text, place, found, strict=strict)
+
+
+def _text(text: str, place: str, found: _Found, *, strict: bool) -> None:
+    """Look at every tag of a text, the good and the bad."""
+    noted = found if strict else _Found()
+    for piece, where in _pieces(text, place, noted, by_line=False):
+        try:
+            for one in _expressions(piece, where, found):
                 if strict:
-                    found.problems.append(error.problem)
+                    _use(one, found, where)
+        except TemplateError as error:
+            noted.problems.append(error.problem)
 
 
-def _texts(package: Package, found: _Found) -> Iterator[tuple[str, str]]:
+def _pieces(text: str, place: str, found: _Found, *, by_line: bool) -> Iterator[tuple[Piece, str]]:
+    """The tags of a text with their places; one that is not closed does not hide those after it."""
+    start = 0
+    while start < len(text):
+        at = start
+        try:
+            for piece in pieces(text[start:], place):
+                at = start + piece.start + len(piece.text)
+                where = f"{place}, {spot(text, start + piece.start)}" if by_line else place
+                if piece.kind in {"value", "statement"}:
+                    yield replace(piece, start=start + piece.start), where
+        except TemplateError as error:
+            opening = min(p for p in (text.find(m, at) for m in ("{{", "{%", "{#")) if p >= 0)
+            where = f"{place}, {spot(text, opening)}" if by_line else place
+            found.problems.append(Problem(where, error.message, error.remedy))
+            start = opening + 2
+        else:
+            return
+
+
+def _texts(package: Package, found: _Found, *, beside: bool = False) -> Iterator[tuple[str, str]]:
+    """The texts of all parts; ``beside`` a flowing text only those of charts and of their workbooks."""
     cells = Cells(package)
     for name in package.names():
         content = package.read(name) if name.lower().endswith((".xml", ".xlsx")) else b""
         if name.lower().endswith(".xlsx"):  # the data of a chart
-            yield from _texts(Package(content), found)
+            book = name.rpartition("/")[2]
+            yield from ((f"{book}, {place}", text) for place, text in _texts(Package(content), found))
             continue
-        if b"{" not in content:
+        if b"{" not in content or (beside and "/charts/" not in name and "/diagrams/" not in name):
             continue
         try:
             root = parse(content, name)
         except TemplateError as error:
             found.problems.append(error.problem)
             continue
-        for holder in descendants(root, *_OWN_TEXTS, "sheet"):
-            text = (
-                holder.get("name", "")
-                if local(holder) == "sheet"
-                else "".join(t.text or "" for t in holder.iter() if local(t) in {"t", *_OWN_TEXTS})
-            )
-            if has_tags(text):
-                yield cells.place(name, holder), text
+        if beside and "/diagrams/" in name:
+            found.problems.extend(_unfilled(root, name))
+            continue
+        for holder in descendants(root, *_OWN_TEXTS, "sheet", "cNvPr"):
+            yield from ((cells.place(name, holder), text) for text in _own(holder) if has_tags(text))
 
 
-def _expressions(text: str, place: str, found: _Found) -> Iterable[Expression]:
-    for piece in pieces(text, place):
-        if piece.kind == "value":
-            yield expression(piece.body, place)
-        elif piece.kind == "statement":
-            one = statement(piece.body, place)
-            _bind(one, found)
-            yield from (e for e in (one.over, one.condition) if e is not None)
+def _own(holder: Element) -> list[str]:
+    """The texts of an element: an alternative text, the name of a sheet, or what is in its runs."""
+    if local(holder) == "cNvPr":
+        return [holder.get("descr", ""), holder.get("title", "")]
+    if local(holder) == "sheet":
+        return [holder.get("name", "")]
+    return ["".join(t.text or "" for t in holder.iter() if local(t) in {"t", *_OWN_TEXTS})]
+
+
+def _unfilled(root: Element, name: str) -> list[Problem]:
+    if any(has_tags(t.text or "") for t in descendants(root, "t")):
+        return [Problem(name, "tags in a SmartArt graphic are not filled", "Use a table or text boxes")]
+    return []
+
+
+def _expressions(piece: Piece, place: str, found: _Found) -> list[Expression]:
+    if piece.kind == "value":
+        used = [expression(piece.body, place)]
+    else:
+        one = statement(piece.body, place)
+        _bind(one, found)
+        used = [e for e in (one.over, one.condition) if e is not None]
+    for each in used:
+        check_syntax(each, place)
+    return used
 
 
 def _bind(one: Statement, found: _Found) -> None:

@@ -114,7 +114,7 @@ class _Filler:
                 rules.append(rule)
                 shape.getparent().remove(shape)
         self._pictures(root, place, marks)
-        steps = Flow(Kind(_no_picture, self._blip, room=self._room), place, marks).read(root)
+        steps = Flow(Kind(refuse_picture, self._blip, room=self._room), place, marks).read(root)
         numbers = [int(e.get("id")) for e in root.iter("{*}cNvPr") if e.get("id", "").isdigit()]
         touched = rules or not marks.empty
         return _Read(rules, steps if touched else None, max(numbers, default=0))
@@ -148,17 +148,24 @@ class _Filler:
     def _pictures(self, root: Element, place: str, marks: Marks) -> None:
         """A shape whose text asks for a picture becomes that picture, in its place and no larger."""
         for shape in descendants(root, "sp"):
-            text = _text(shape)
             where = f"{place}, {shape_name(shape)!r}"
-            name = asked(text, where) if has_tags(text) else None
-            if name is None:
-                continue
-            offset = next(iter(descendants(shape, "xfrm")), None)
-            if offset is None:
-                raise TemplateError(
-                    where, f"the shape for {name!r} takes its place from the layout", "Move or resize it once"
-                )
-            marks.replace(shape, _picture(self.media, shape, offset, name, where))
+            found = picture_of(shape, where)
+            if found is not None:
+                marks.replace(shape, _picture(self.media, shape, found[1], found[0], where))
+
+
+def picture_of(shape: Element, where: str) -> tuple[str, Element] | None:
+    """The picture a shape asks for and the frame it is to stand in, or None."""
+    text = text_in(shape)
+    name = asked(text, where) if has_tags(text) else None
+    if name is None:
+        return None
+    frame = next(iter(descendants(shape, "xfrm")), None)
+    if frame is None:
+        raise TemplateError(
+            where, f"the shape for {name!r} takes its place from the layout", "Move or resize it once"
+        )
+    return name, frame
 
 
 def _written(read: _Read, at: Context, scope: Scope) -> str | None:
@@ -195,20 +202,22 @@ def _picture(media: Media, shape: Element, frame: Element, name: str, where: str
     return Call(write)
 
 
-def _no_picture(name: str, place: str) -> Call:
+def refuse_picture(name: str, place: str) -> Call:
+    """Say that a picture cannot stand here."""
     raise TemplateError(
         place, f"the picture {name!r} stands in a table cell", "Give it a text box of its own"
     )
 
 
-def _text(shape: Element) -> str:
+def text_in(shape: Element) -> str:
+    """The text of a shape."""
     body = child(shape, "txBody")
     return "".join(text_of(p) for p in body if local(p) == "p").strip() if body is not None else ""
 
 
 def rule_of(shape: Element, place: str) -> Statement | None:
     """The statement a shape rules its slide with."""
-    text = _text(shape)
+    text = text_in(shape)
     if not text.startswith("{%"):
         return None
     found = list(pieces(text, place))

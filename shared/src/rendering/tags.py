@@ -25,6 +25,13 @@ FILTERS = frozenset(
         "sum", "text", "title", "trim", "truncate", "unique", "upper",
     }
 )  # fmt: skip
+TESTS = frozenset(
+    {
+        "defined", "divisibleby", "endingwith", "eq", "even", "false", "float", "ge", "gt", "in", "integer",
+        "iterable", "le", "lt", "mapping", "ne", "none", "number", "odd", "sameas", "sequence",
+        "startingwith", "string", "true", "undefined",
+    }
+)  # fmt: skip
 FUNCTIONS = frozenset({"chart", "image", "range"})
 STATEMENTS = frozenset({"for", "endfor", "if", "elif", "else", "endif"})
 PAGES = frozenset({"sheet", "slide"})  # '{% slide for ... %}' repeats a whole slide
@@ -56,6 +63,7 @@ _TAG = re.compile(
     r"""\{(?P<kind>[{%])[-+]?(?P<body>(?:[^"'%}]|"[^"]*"|'[^']*'|%(?!\})|\}(?!\}))*?)[-+]?[%}]\}|\{\#.*?\#\}""",
     re.DOTALL,
 )
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"""
     r"""|(?P<name>[^\W\d]\w*)|(?P<op>//|\*\*|[=!<>]=|[-+*/%~|.,:()\[\]{}<>]))"""
@@ -119,7 +127,8 @@ def pieces(text: str, place: str) -> Iterator[Piece]:
         if opening > at:
             yield Piece("literal", text[at:opening], at)
         match = _TAG.match(text, opening)
-        if match is None or len(match.group()) > MAX_EXPRESSION:
+        inside = _QUOTED.sub("", match["body"] or "") if match else ""
+        if match is None or len(match.group()) > MAX_EXPRESSION or "{{" in inside or "{%" in inside:
             raise TemplateError(
                 _line(place, text, opening),
                 f"the tag {text[opening : opening + 40]!r} is not closed or is very long",
@@ -139,7 +148,12 @@ def pieces(text: str, place: str) -> Iterator[Piece]:
 
 
 def _line(place: str, text: str, at: int) -> str:
-    return f"{place}, line {text.count(chr(10), 0, at) + 1}" if "\n" in text else place
+    return f"{place}, {spot(text, at)}" if "\n" in text else place
+
+
+def spot(text: str, at: int) -> str:
+    """Where in a text something stands, as editors count."""
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
 @lru_cache(maxsize=4_096)
@@ -161,6 +175,12 @@ def expression(source: str, place: str = "template") -> Expression:
             )
             position += 1
         elif previous == "is" or (previous == "not" and position > 1 and tokens[position - 2].text == "is"):
+            _check(
+                token.text in TESTS or token.text == "not",
+                place,
+                f"there is no test {token.text!r}",
+                "Use one of: " + ", ".join(sorted(TESTS)),
+            )
             position += 1
         elif following == "(" and token.text not in KEYWORDS:
             pictures |= _called(tokens, position, place)

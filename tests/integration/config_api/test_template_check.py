@@ -21,9 +21,9 @@ async def test_a_sound_template_has_no_problem() -> None:
             values=("total",),
             tables={"by_dest": ("dest",)},
             places={
-                "by_dest": "template, line 1",
-                "by_dest.dest": "template, line 1",
-                "total": "template, line 1",
+                "by_dest": "template, line 1, column 19",
+                "by_dest.dest": "template, line 1, column 51",
+                "total": "template, line 1, column 4",
             },
         )
     )

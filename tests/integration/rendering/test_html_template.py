@@ -136,7 +136,7 @@ def test_nothing_is_fetched_from_network_or_disk(trap: tuple[str, list[str]], tm
         ("{% include 'a' %}", "not available"),
         ("{{ chart(who) }}", "name in quotes"),
         ("{% for r in t.rows %}", "never closed"),
-        ("line\nline {{ nope }}", "line 2: there is no value"),
+        ("line\nline {{ nope }}", "line 2, column 6: there is no value"),
     ],
 )
 def test_hostile_and_broken_templates_are_refused(template: str, message: str) -> None:

@@ -341,3 +341,20 @@ def test_an_excel_table_in_a_loop_is_refused() -> None:
     with pytest.raises(TemplateError, match="'Inside' stands in a loop") as caught:
         filled(_levels(inner), report(tables={"d": FLIGHTS}))
     assert "sheet for" in caught.value.remedy
+
+
+def test_rules_of_a_sheet_stand_in_each_other() -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.name = "{{ g.grouper }} {{ c.grouper }}"
+        sheet.write("A1", "{% sheet for g in d.rows | groupby('region') %}")
+        sheet.write("A2", "{% sheet for c in g.rows | groupby('carrier') %}")
+        sheet.write("A3", "{% sheet if c.rows | length > 1 %}")
+        sheet.write("A4", "{% for r in c.rows %}")
+        sheet.write("A5", "{{ r.n }}")
+        sheet.write("A6", "{% endfor %}")
+
+    content = filled(build(fill), report(tables={"d": FLIGHTS}))
+    assert {name: values(content, name) for name in opened(content).sheetnames} == {
+        "N AA": [[5], [6]],
+        "S CC": [[9], [10]],
+    }

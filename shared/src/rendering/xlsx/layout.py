@@ -8,6 +8,7 @@ that points at rows (formulas, charts, merged cells, ...) is moved by.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from rendering.language import Language, Scope
@@ -47,11 +48,14 @@ Node = Repeat | Block
 
 
 def read(
-    statements: dict[int, Statement], tables: dict[int, tuple[str, ...]], place: str, vanish: int = 0
+    statements: dict[int, Statement],
+    tables: dict[int, tuple[str, ...]],
+    place: str,
+    vanish: AbstractSet[int] = frozenset(),
 ) -> list[Node]:
     """Build the nodes of a sheet from its statement rows and its rows with columns of tables.
 
-    The row ``vanish`` rules the whole sheet and is not written.
+    The rows ``vanish`` rule the whole sheet and are not written.
     """
     root: list[Node] = []
     stack: list[Block] = []
@@ -59,8 +63,8 @@ def read(
     def target() -> list[Node]:
         return stack[-1].branches[-1].nodes if stack else root
 
-    for row in sorted({*statements, *tables, *([vanish] if vanish else [])}):
-        if row == vanish:
+    for row in sorted({*statements, *tables, *vanish}):
+        if row in vanish:
             target().append(Block(row, row, []))
             continue
         found = statements.get(row)

@@ -1,7 +1,8 @@
 """Sheets that repeat, stand under a condition, or are named by the data.
 
 A cell ``{% sheet for c in carriers.rows %}`` makes one copy of its sheet per turn, a cell
-``{% sheet if late > 0 %}`` keeps its sheet only under the condition; the row of the cell vanishes.
+``{% sheet if late > 0 %}`` keeps its sheet only under the condition; the row of the cell vanishes. A rule
+stands inside the one above it.
 The name of a sheet may hold tags: ``{{ c.name }}``.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 from rendering.language import Language, Scope
 from rendering.model import TemplateError
 from rendering.opc import Package, child, descendants, local, serialize
-from rendering.tags import Statement, has_tags
+from rendering.tags import has_tags
 from rendering.text import fill
 from rendering.values import clean
 from rendering.xlsx.pivots import own_caches
@@ -115,17 +116,20 @@ def _rel_id(entry: Element) -> str:
 
 
 def _turns(sheet: Sheet, language: Language) -> list[Scope]:
-    row, rule = sheet.rule()
-    place = f"{sheet.name}, row {row}"
-    if rule is None:
-        return [sheet.scope]
-    if rule.word == "for":
-        return list(language.loop(rule, sheet.scope, place))
-    return [sheet.scope] if _holds(rule, sheet, language, place) else []
-
-
-def _holds(rule: Statement, sheet: Sheet, language: Language, place: str) -> bool:
-    return rule.condition is None or language.holds(rule.condition, sheet.scope, place)
+    """What names mean in each copy of a sheet; a rule stands inside the one above it."""
+    scopes = [sheet.scope]
+    for row, rule in sheet.rules():
+        place = f"{sheet.name}, row {row}"
+        inner: list[Scope] = []
+        for scope in scopes:
+            if rule.word == "for":
+                inner.extend(language.loop(rule, scope, place))
+            elif rule.condition is None or language.holds(rule.condition, scope, place):
+                inner.append(scope)
+            if len(inner) > MAX_SHEETS:
+                break
+        scopes = inner
+    return scopes
 
 
 def _title(name: str, scope: Scope, language: Language, taken: set[str], *, first: bool) -> str:

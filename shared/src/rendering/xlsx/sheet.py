@@ -115,14 +115,15 @@ class Sheet:
                 found[row] = statement(parts[0].body, f"{self.name}!{column}{row}")
         return found
 
-    def rule(self) -> tuple[int, Statement | None]:
-        """The row and the statement that rule the whole sheet: ``{% sheet for c in carriers.rows %}``."""
-        for (row, column), cell in self.tagged.items():
+    def rules(self) -> list[tuple[int, Statement]]:
+        """Rows and statements that rule the whole sheet, ``{% sheet for c in t.rows %}``, outermost first."""
+        found: list[tuple[int, Statement]] = []
+        for (row, column), cell in sorted(self.tagged.items()):
             text = cell.text.strip()
             if text.startswith("{%") and text[2:].lstrip("-+ ").startswith("sheet "):
                 place = f"{self.name}!{column}{row}"
-                return row, statement(next(iter(pieces(text, place))).body, place)
-        return 0, None
+                found.append((row, statement(next(iter(pieces(text, place))).body, place)))
+        return found
 
     def _filled(self, row: int) -> int:
         return sum(1 for cell in self.rows[row] if local(cell) == "c" and child(cell, "v") is not None)
@@ -132,14 +133,15 @@ class Sheet:
         statements = self.statements()
         bound = {name for one in statements.values() for name in one.names} | set(self.scope.names)
         tables: dict[int, tuple[str, ...]] = {}
+        ruling = frozenset(row for row, _ in self.rules())
         for (row, column), cell in sorted(self.tagged.items()):
-            if row in statements or row == self.rule()[0]:
+            if row in statements or row in ruling:
                 continue
             for one in expressions_in(cell.text, f"{self.name}!{column}{row}"):
                 for path, _, _ in one.paths:
                     if is_column(path, bound) and path[0] in language.data.tables:
                         tables[row] = tuple(dict.fromkeys((*tables.get(row, ()), path[0])))
-        nodes = read(statements, tables, self.name, self.rule()[0])
+        nodes = read(statements, tables, self.name, ruling)
         self.plan = lay_out(sorted(self.rows), nodes, language, self.scope, self.name)
         return self.plan
 

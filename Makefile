@@ -92,6 +92,7 @@ slow: setup browser ## run what takes too long for make test: the same claims on
 bench: setup system ## measure; prints ratios of one run
 	PYTHONPATH=tests python -m bench.rendering
 	PYTHONPATH=tests python -m bench.qlik_cube $(CUBE_ARGS)
+	PYTHONPATH=tests python -m bench.notice $(NOTICE_ARGS)
 	PYTHONPATH=tests python -m bench.pipeline $(BENCH_ARGS)
 
 .PHONY: reference

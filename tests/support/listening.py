@@ -1,9 +1,9 @@
 """A Qlik listener in this process, over a real store, and the configuration it reads."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,22 @@ class Listener:
     sites: Sites
     watchers: Watchers
     url: str
+    called: list[datetime] = field(default_factory=list)
+    """When sites called."""
+
+    def wake(self, connection_id: str) -> None:
+        self.called.append(datetime.now(tz=UTC))
+        self.watchers.wake(connection_id)
 
 
 @asynccontextmanager
 async def listening(
-    store: Store, *, clock: Clock | None = None, watch: bool = False, **settings: Any
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    watch: bool = False,
+    nudge: Callable[[], None] = lambda: None,
+    **settings: Any,
 ) -> AsyncIterator[Listener]:
     """A listener that Qlik can call. With `watch` it polls by itself, else a test opens its sites."""
     port = free_port()
@@ -145,14 +156,14 @@ async def listening(
             **settings,
         }
     )
-    sites = Sites(store, chosen, clock=clock or SystemClock(), nudge=lambda: None)
+    sites = Sites(store, chosen, clock=clock or SystemClock(), nudge=nudge)
     await sites.prepare()
     async with AsyncExitStack() as stack:
         watchers = Watchers(sites.open, sites.failed, poll_s=chosen.reload_poll_s)
         stack.push_async_callback(watchers.aclose)
-        await stack.enter_async_context(
-            serving(sites.callbacks(watchers.wake), host="127.0.0.1", port=port, graceful_s=1)
-        )
+        listener = Listener(sites, watchers, url)
+        calls = sites.callbacks(listener.wake)
+        await stack.enter_async_context(serving(calls, host="127.0.0.1", port=port, graceful_s=1))
         if watch:
             watchers.keep(await sites.wanted())
-        yield Listener(sites, watchers, url)
+        yield listener

@@ -54,7 +54,8 @@ async def publishing(service: Service, store: Store, bus: Bus, every_s: float) -
     """Publish recorded occurrences beside everything else; return the relay."""
     relay = OutboxRelay(MongoOccurrences(store).collection, bus)
     await relay.ensure_indexes()
-    service.every(every_s, relay.run_once, name="outbox")
+    # A worker and no loop: it publishes at once when it is nudged.
+    service.worker(lambda: relay.run(service.stopping, every_s=every_s), name="outbox")
     service.ready_when(store.problems)
     service.ready_when(bus.problems)
     return relay

@@ -67,6 +67,10 @@ async def run(options: Options, echo: Echo) -> int:
         )
         _show(report, execution, echo)
         _show_addresses(platform, people, echo)
+        write_client_environment(platform, rest)
+        echo(
+            f"  tutorial  set -a; . {client_environment(platform)}; set +a   (docs/tutorial/first-report.md)"
+        )
         if not options.once:
             await _until_interrupted(echo)
     return 0 if report.passed else 1
@@ -194,6 +198,23 @@ def _show_addresses(platform: Platform, people: list[Account], echo: Echo) -> No
     echo(f"  inbox     {platform.inbox.api_url}")
     echo(f"  traces    {platform.collector.url}")
     echo(f"  logs      {platform.data}")
+
+
+def client_environment(platform: Platform) -> Path:
+    """Return where the addresses and the API key for a person's first steps are written."""
+    return platform.data / "client.env"
+
+
+def write_client_environment(platform: Platform, rest: Rest) -> None:
+    """Write what a shell needs to talk to the demo; readable by its owner only, as it holds a key."""
+    lines = {
+        "BROADSHEET_URL": platform.console_url,
+        "BROADSHEET_API_KEY": rest.key,
+        "BROADSHEET_INBOX": platform.inbox.api_url,
+    }
+    path = client_environment(platform)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), encoding="utf-8")
 
 
 async def _until_interrupted(echo: Echo) -> None:

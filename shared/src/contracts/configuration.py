@@ -344,8 +344,15 @@ class OutputOptions(Wire):
     )
     page_size: PageSize = "A4"
     landscape: bool = False
-    pdf_a: bool = Field(default=False, description="PDF for archives")
-    image_dpi: Annotated[int, Field(ge=36, le=600, description="of pictures that are made")] | None = None
+    pdf_a: Literal["1b", "2b", "3b"] | None = Field(
+        default=None, description="level of PDF/A (ISO 19005), for PDF that is archived"
+    )
+    image_dpi: Annotated[int, Field(ge=36, le=600)] | None = Field(
+        default=None, description="most dots per inch of pictures in a PDF, and those of PNG"
+    )
+    image_quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="of JPEG pictures in a PDF"
+    )
     csv_separator: OneCharacter = ","
     csv_bom: bool = False
     table: str = Field(default="", description="which table a plain export takes; empty: the only one")

@@ -40,3 +40,33 @@ def test_texts_of_numbers_are_written_anew_and_others_are_not() -> None:
     assert {"v": Formatted(0.5, "0,5"), "w": "0.5"} == values
     assert [(Formatted(1234.5, "$1\u2019234,50"), "1,234.50")] == tables["t"].rows
     assert (Formatted(1234.5, "1\u2019234,50"), None) == tables["t"].totals
+
+
+def test_every_option_reaches_the_renderer() -> None:
+    wanted = OutputOptions(
+        date_format="%d.%m.%Y",
+        datetime_format="%d.%m.%Y %H:%M",
+        language="de-CH",
+        page_size="A3",
+        landscape=True,
+        pdf_a="2b",
+        image_dpi=150,
+        image_quality=80,
+        csv_separator=";",
+        csv_bom=True,
+        table="t",
+    )
+    expected = RenderOptions(
+        date_format="%d.%m.%Y",
+        datetime_format="%d.%m.%Y %H:%M",
+        language="de-CH",
+        page_size="A3",
+        landscape=True,
+        pdf_archive="2b",
+        image_dpi=150,
+        image_quality=80,
+        csv_separator=";",
+        csv_bom=True,
+        table="t",
+    )
+    assert expected == options_for(wanted, APP)

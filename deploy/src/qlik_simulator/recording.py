@@ -7,11 +7,12 @@ line end, also when its process was killed.
 """
 
 import itertools
-import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
+
+import orjson
 
 Json = dict[str, Any]
 _LINE_ENDS: Final = str.maketrans("\n\r", "  ")
@@ -42,7 +43,7 @@ class SocketRecord:
             return
         # The patches of a delta belong to each other: without all of them none can be judged.
         is_long = len(text) > _WHOLE and frame.get("delta") is not True
-        self._write("out", json.dumps(_thinned(frame), ensure_ascii=False) if is_long else text)
+        self._write("out", orjson.dumps(_thinned(frame)).decode() if is_long else text)
 
     def broken(self, text: str) -> None:
         """A fault sends what is no frame."""

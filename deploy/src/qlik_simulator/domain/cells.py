@@ -3,6 +3,7 @@
 Members that are false or empty are left out, as recorded from a real engine.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from qlik_simulator.domain.evaluate import Column
 from qlik_simulator.domain.fields import NULL, Field
 from qlik_simulator.domain.formats import GENERAL, NumberFormat, wire_format
 
+_EXACT: Final = 2**53  # from here on a double is no longer every integer
 MOST_CELLS: Final = 10_000  # per call, over all of its pages
 Json = dict[str, Any]
 
@@ -24,11 +26,11 @@ def wire_number(number: float) -> float | int | str:
 
     Integers without a fraction, and texts for what JSON has no number for.
     """
-    if np.isnan(number):
+    if math.isfinite(number):
+        return int(number) if number.is_integer() and abs(number) < _EXACT else number
+    if math.isnan(number):
         return "NaN"
-    if np.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    return int(number) if number == int(number) and abs(number) < 2**53 else float(number)
+    return "Infinity" if number > 0 else "-Infinity"
 
 
 def check_pages(pages: Iterable[Mapping[str, Any]]) -> None:
@@ -72,37 +74,44 @@ def dimension_cell(dimension: Dimension, code: int) -> Json:
     return element_cell(dimension.field, code, dimension.states[code])
 
 
-def measure_cell(column: Column, row: int, shown: NumberFormat) -> Json:
-    """The cell of a measure; its state is always L."""
-    text = column.text(row, shown)
-    if text is None:
-        return {"qText": "-", "qNum": "NaN", "qElemNumber": 0, "qState": "L", "qIsNull": True}
-    return {"qText": text, "qNum": wire_number(float(column.numbers[row])), "qElemNumber": 0, "qState": "L"}
+def measure_cells(column: Column, rows: range, shown: NumberFormat) -> list[Json]:
+    """The cells of a measure; their state is always L."""
+    numbers = column.numbers[rows.start : rows.stop].tolist()
+    return [
+        {"qText": "-", "qNum": "NaN", "qElemNumber": 0, "qState": "L", "qIsNull": True}
+        if text is None
+        else {"qText": text, "qNum": wire_number(number), "qElemNumber": 0, "qState": "L"}
+        for text, number in zip(column.texts_of(rows, shown), numbers, strict=True)
+    ]
 
 
 def straight_page(cube: Cube, page: Mapping[str, Any]) -> Json:
     """One ``NxDataPage`` of a straight cube."""
     left, top, width, height = bounds(page, cube.definition.width, cube.rows)
-    matrix = [_row(cube, row, range(left, left + width)) for row in range(top, top + height)]
+    columns = [_cells(cube, column, top, height) for column in range(left, left + width)]
     return {
-        "qMatrix": matrix,
+        "qMatrix": [list(row) for row in zip(*columns, strict=True)] if columns else [[]] * height,
         "qTails": [{"qUp": 0, "qDown": 0}] * len(cube.dimensions),
         "qArea": area(left, top, width, height),
     }
 
 
-def _row(cube: Cube, row: int, columns: Iterable[int]) -> list[Json]:
-    cells = []
-    for column in columns:
-        if column < len(cube.dimensions):
-            cell = dimension_cell(cube.dimensions[column], int(cube.codes[column][row]))
-        else:
-            index = column - len(cube.dimensions)
-            cell = measure_cell(cube.measures[index], row, cube.definition.measures[index].shown)
-        if cube.attributes[column]:
-            cell["qAttrExps"] = {"qValues": [_simple(value, row) for value in cube.attributes[column]]}
-        cells.append(cell)
-    return cells
+def _cells(cube: Cube, column: int, top: int, height: int) -> list[Json]:
+    """The cells of one column of a page. Equal cells of a dimension are one object: nobody changes them."""
+    rows = range(top, top + height)
+    if column < len(cube.dimensions):
+        codes = cube.codes[column][top : top + height].tolist()
+        made = {code: dimension_cell(cube.dimensions[column], code) for code in set(codes)}
+        cells = [made[code] for code in codes]
+    else:
+        index = column - len(cube.dimensions)
+        cells = measure_cells(cube.measures[index], rows, cube.definition.measures[index].shown)
+    if not cube.attributes[column]:
+        return cells
+    return [
+        {**cell, "qAttrExps": {"qValues": [_simple(value, row) for value in cube.attributes[column]]}}
+        for cell, row in zip(cells, rows, strict=True)
+    ]
 
 
 def _simple(column: Column, row: int) -> Json:

@@ -3,6 +3,7 @@
 Groups of dimension values with their measures, sorted, before it is laid out in pages.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -27,6 +28,8 @@ from qlik_simulator.domain.selections import StateName, States, element_states, 
 from qlik_simulator.domain.syntax import FieldRef
 
 Order = npt.NDArray[np.int64]
+_CLOCK: Final = re.compile(r"\b(now|today)\s*\(", re.IGNORECASE)
+_SECONDS: Final = 86_400  # of a day
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +97,14 @@ def calculate(definition: CubeDefinition, context: Context) -> Cube:
         tuple(sorted((name, selections_key(state)) for name, state in context.states.items())),
         tuple(sorted((name, kept.locked) for name, kept in context.states[context.state].by_field)),
         tuple(sorted(context.variables.items())),
-        int(context.now),
+        int(context.now * _SECONDS) if _looks_at_the_clock(definition, context) else 0,
     )
-    return context.model.remember(key, lambda: _calculate(definition, context))
+    return context.model.remember(key, lambda: _calculate(definition, context), lambda cube: cube.rows)
+
+
+def _looks_at_the_clock(definition: CubeDefinition, context: Context) -> bool:
+    """Whether a later second may give another result; rather too often than not."""
+    return any(_CLOCK.search(text) for text in (repr(definition), *context.variables.values()))
 
 
 def _holds(condition: str, context: Context) -> bool:
@@ -263,7 +271,16 @@ def measure_keys(definition: MeasureDefinition, column: Column) -> list[npt.NDAr
     return [np.array([np.inf if text is None else ranks[text] * direction for text in column.texts])]
 
 
-_STATE_ORDER: Final[dict[StateName, float]] = {"L": 0, "S": 0, "O": 1, "A": 2, "D": 3, "XS": 4, "XL": 4, "X": 5}
+_STATE_ORDER: Final[dict[StateName, float]] = {
+    "L": 0,
+    "S": 0,
+    "O": 1,
+    "A": 2,
+    "D": 3,
+    "XS": 4,
+    "XL": 4,
+    "X": 5,
+}
 
 
 def element_order(dimension: Dimension, context: Context) -> npt.NDArray[np.float64]:

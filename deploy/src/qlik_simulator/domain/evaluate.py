@@ -42,6 +42,14 @@ class Column:
         chosen = self.shown if shown is None or shown.is_auto else shown
         return chosen.text(number)
 
+    def texts_of(self, rows: range, shown: NumberFormat | None = None) -> list[str | None]:
+        """The texts of some rows."""
+        if self.texts is not None:
+            return [self.text(row, shown) for row in rows]
+        chosen = self.shown if shown is None or shown.is_auto else shown
+        numbers = self.numbers[rows.start : rows.stop].tolist()
+        return [None if number != number else chosen.text(number) for number in numbers]  # noqa: PLR0124 - NaN
+
 
 @dataclass(frozen=True, eq=False)
 class Grouped:

@@ -137,6 +137,12 @@ def _natural_format(dtype: pl.DataType) -> NumberFormat:
 
 
 def _symbols(values: pl.Series, shown: NumberFormat) -> tuple[tuple[str, ...], Numbers]:
+    if values.dtype == pl.String:
+        return tuple(values.to_list()), np.full(len(values), np.nan)
+    if values.dtype.is_numeric():
+        numbers = values.cast(pl.Float64).to_numpy()
+        text = general_text if shown.type in {"U", "I"} else shown.text
+        return tuple(map(text, numbers.tolist())), numbers
     duals = [_dual(value, shown) for value in values.to_list()]
     return tuple(text for text, _ in duals), np.array([number for _, number in duals], dtype=np.float64)
 
@@ -149,9 +155,6 @@ def _dual(value: Any, shown: NumberFormat) -> tuple[str, float]:
         case date():
             serial = to_serial(datetime.combine(value, time(), tzinfo=UTC))
             return shown.text(serial), serial
-        case int() | float():
-            number = float(value)
-            return (general_text(number) if shown.type in {"U", "I"} else shown.text(number)), number
         case _:
             return str(value), float("nan")
 

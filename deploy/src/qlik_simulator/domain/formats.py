@@ -39,7 +39,6 @@ _TYPES: Final = {
 }
 _DATE_TOKENS: Final = re.compile(r"YYYY|YY|MMMM|MMM|MM|M|DD|D|WWWW|WWW|hh|h|mm|ss|\[\.fff\]|TT|tt")
 _NUMBER_BODY: Final = re.compile(r"[#0][#0.,' \u00a0]*|[#0]")
-_GENERAL_DIGITS: Final = 14  # significant digits of a number without a format
 _PLAIN_LIMIT: Final = 1e14  # beyond it a number without a format is written with an exponent
 
 
@@ -116,10 +115,10 @@ def general_text(number: float, decimal: str = ".") -> str:
     """A number without a format: up to 14 significant digits and no trailing zeros."""
     if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
-    if number == int(number) and abs(number) < _PLAIN_LIMIT:
+    if number.is_integer() and abs(number) < _PLAIN_LIMIT:
         return str(int(number))
-    text = f"{number:.{_GENERAL_DIGITS}g}"
-    return text.replace(".", decimal)
+    text = f"{number:.14g}"
+    return text if decimal == "." else text.replace(".", decimal)
 
 
 def pattern_text(number: float, pattern: str, decimal: str = ".", thousand: str = ",") -> str:

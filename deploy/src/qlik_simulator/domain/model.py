@@ -13,6 +13,7 @@ from qlik_simulator.domain.formats import NumberFormat
 
 T = TypeVar("T")
 _KEPT: Final = 64  # results per model: enough for the sheets of a test, small enough to forget about
+_KEPT_ROWS: Final = 4_000_000  # of the results together: a few cubes of a million rows, or all that are small
 
 
 class DataModel:
@@ -23,7 +24,8 @@ class DataModel:
         self.rows = rows
         self.table = table
         self._derived: dict[str, Field] = {}
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._kept_rows = 0
         self._lock = threading.Lock()
 
     def field(self, name: str) -> Field | None:
@@ -41,18 +43,24 @@ class DataModel:
             found = self._derived.setdefault(name, make())
         return found
 
-    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value kept under the key, made now when there is none."""
+    def remember(self, key: Hashable, make: Callable[[], T], rows: Callable[[T], int] = lambda _: 0) -> T:
+        """The value kept under the key, made now when there is none; ``rows`` says how large it is."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]  # type: ignore[no-any-return]
+                found: T = self._kept[key][0]
+                return found
         value = make()
         with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._forget(key)
+            self._kept[key] = value, rows(value)
+            self._kept_rows += rows(value)
+            while len(self._kept) > _KEPT or (self._kept_rows > _KEPT_ROWS and len(self._kept) > 1):
+                self._forget(next(iter(self._kept)))
         return value
+
+    def _forget(self, key: Hashable) -> None:
+        self._kept_rows -= self._kept.pop(key, (None, 0))[1]
 
     def all_rows(self) -> Mask:
         """A mask in which every row is possible."""

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+import orjson
+
 from qlik_simulator.domain.delta import difference, whole
 from qlik_simulator.domain.errors import Code, QixError
 from qlik_simulator.engine import (
@@ -178,7 +180,7 @@ class Connection:
         await self._socket.close(code, reason)
 
     def _post(self, frame: Json) -> None:
-        text = json.dumps(frame, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = orjson.dumps(frame).decode()
         self._record.sent(frame, text)
         self._outgoing.put_nowait(text)
 

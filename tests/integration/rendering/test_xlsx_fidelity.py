@@ -16,7 +16,7 @@ from support.report_data import report
 FILES = need_office_files("xlsx")
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 SPACES = (MAIN, "{http://purl.oclc.org/ooxml/spreadsheetml/main}")
-REFUSED = ("points outside itself", "macros or ActiveX", "macro sheets")
+REFUSED = ("points outside itself", "macros or ActiveX", "macro sheets", "fetches from the network")
 NO_SHEET = {"chartsheet02.xlsx"}
 TAG, VALUE = "{{ probe }}", "Filled & kept"
 CHANCE = b"RANDBETWEEN"  # shows something else each time

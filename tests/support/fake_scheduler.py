@@ -1,7 +1,7 @@
 """The scheduler's ports in memory."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts.events import TaskTriggered, TriggerSkipped
 from scheduler.domain.model import Cursor
@@ -40,7 +40,8 @@ class FakeOccurrences:
 
 
 class FakeReloadSource:
-    def __init__(self, *reloads: Reload) -> None:
+    def __init__(self, *reloads: Reload, settle: timedelta = timedelta(0)) -> None:
+        self.settle = settle
         self.reloads = list(reloads)
 
     async def since(self, mark: datetime) -> Sequence[Reload]:

@@ -293,3 +293,35 @@ async def test_switching_a_trigger_on_again_makes_up_for_no_reload_and_no_due_ti
         source, tasks, occurrences, marks, on_again + timedelta(seconds=2), sightings=sightings
     )
     assert 1 == await ticks(on_again + timedelta(seconds=61), tasks)
+
+
+async def test_a_site_with_a_wrong_clock_does_not_make_the_listener_skip_what_is_to_come() -> None:
+    marks, occurrences, tasks = FakeReloadMarks(), FakeOccurrences(), FakeTasks(task(on_reload()))
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+    source = FakeReloadSource(reload("ahead", at=NOW + timedelta(days=365)))
+
+    assert 1 == await watched(source, tasks, occurrences, marks, NOW)
+    source.reloads.append(reload("in time", at=NOW + timedelta(minutes=1)))
+    assert 1 == await watched(source, tasks, occurrences, marks, NOW + timedelta(minutes=2))
+
+
+async def test_a_task_that_is_tried_again_under_one_id_counts_its_failure_and_its_success() -> None:
+    marks, occurrences = FakeReloadMarks(), FakeOccurrences()
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+    tasks = FakeTasks(task(on_reload(on="finished")))
+    source = FakeReloadSource(reload("r1", status=ReloadStatus.FAILED))
+
+    assert 1 == await watched(source, tasks, occurrences, marks)
+    source.reloads.append(reload("r1", at=NOW + timedelta(minutes=1)))
+    assert 1 == await watched(source, tasks, occurrences, marks, NOW + timedelta(minutes=2))
+    assert 0 == await watched(source, tasks, occurrences, marks, NOW + timedelta(minutes=2))
+
+
+async def test_a_site_counts_as_read_up_to_what_has_settled() -> None:
+    marks = FakeReloadMarks()
+    marks.marks["site"] = NOW - timedelta(minutes=1)
+    source = FakeReloadSource(settle=timedelta(seconds=15))
+
+    await watched(source, FakeTasks(task(on_reload())), FakeOccurrences(), marks, NOW)
+
+    assert {"site": NOW - timedelta(seconds=15)} == marks.reads

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from contracts.configuration import TaskVersion
@@ -48,7 +48,12 @@ class Occurrences(Protocol):
 
 
 class ReloadSource(Protocol):
-    """Where reloads of one Qlik site are read from."""
+    """Where reloads of one Qlik site are read from.
+
+    `settle` is how long after its end a reload may still be missing from what is read.
+    """
+
+    settle: timedelta
 
     async def since(self, mark: datetime) -> Sequence[Reload]:
         """Return the reloads that ended at or after `mark`, oldest first. Raises Transient."""

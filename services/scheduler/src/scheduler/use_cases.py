@@ -163,7 +163,8 @@ async def watch_reloads(
     if reloads:
         # A site whose clock is wrong must not make the listener skip what is still to come.
         await marks.advance(connection_id, min(now, max(reload.finished_at for reload in reloads)))
-    await marks.read(connection_id, now)
+    # What has not settled was not read: a late decision must not take it for missing.
+    await marks.read(connection_id, now - source.settle)
     return Heard(recorded, tuple(reload for reload in reloads if reload.finished_at > mark))
 
 

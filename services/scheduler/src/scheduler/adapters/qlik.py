@@ -29,7 +29,7 @@ class RepositoryReloads:
         self._connection_id = connection_id
         self._client = client
         self._now = now
-        self._settle = timedelta(seconds=settle_s)
+        self.settle = timedelta(seconds=settle_s)
         self._outside: dict[str, bool] = {}
 
     async def since(self, mark: datetime) -> Sequence[Reload]:
@@ -47,7 +47,7 @@ class RepositoryReloads:
             return False
         if load.reload_id in self._outside:
             return self._outside[load.reload_id]
-        if at + self._settle > self._now() or not _is_guid(load.app_id):
+        if at + self.settle > self._now() or not _is_guid(load.app_id):
             # Looked at again: the mark is not moved past what is younger than its overlap.
             return False
         around = await self._client.repository.executions_of(load.app_id, at - _LONGEST_RELOAD - SLACK)
@@ -64,6 +64,8 @@ class TenantReloads:
     A tenant lists reloads by when they were asked for. What still runs is therefore remembered, and the first
     time the list is read a day back: a reload that takes hours is found at its end all the same.
     """
+
+    settle = timedelta(0)
 
     def __init__(self, connection_id: str, client: QlikClient) -> None:
         """Take the connection's id and an open client."""

@@ -205,18 +205,20 @@ class Language:
     def loop(self, loop: Statement, scope: Scope, place: str) -> Iterator[Scope]:
         """The scopes of a loop, one for each turn."""
         assert loop.over is not None  # noqa: S101 - a checked 'for' has it
-        for item in self._items(loop.over, scope, place):
-            if len(loop.names) == 1:
-                inner = scope.with_names(**{loop.names[0]: item})
-            else:
-                parts = item if isinstance(item, list | tuple) else ()
-                if len(parts) != len(loop.names):
-                    raise TemplateError(
-                        place, "the loop has more variables than its items have parts", "Use one"
-                    )
-                inner = scope.with_names(**dict(zip(loop.names, parts, strict=True)))
-            if loop.condition is None or self.holds(loop.condition, inner, place):
-                yield inner
+        turns = [self._turn(loop, item, scope, place) for item in self._items(loop.over, scope, place)]
+        if loop.condition is not None:
+            turns = [turn for turn in turns if self.holds(loop.condition, turn, place)]
+        for number, turn in enumerate(turns, 1):
+            yield turn.with_names(loop=_counted(number, len(turns)))
+
+    @staticmethod
+    def _turn(loop: Statement, item: Any, scope: Scope, place: str) -> Scope:
+        if len(loop.names) == 1:
+            return scope.with_names(**{loop.names[0]: item})
+        parts = item if isinstance(item, list | tuple) else ()
+        if len(parts) != len(loop.names):
+            raise TemplateError(place, "the loop has more variables than its items have parts", "Use one")
+        return scope.with_names(**dict(zip(loop.names, parts, strict=True)))
 
     def _items(self, over: Expression, scope: Scope, place: str) -> list[Any]:
         found: Any
@@ -308,6 +310,14 @@ class Language:
         if len(path) == 1 or path[1] == "rows":
             result["rows"] = [plain(record, self.options) for record in records(table)]
         return result
+
+
+def _counted(number: int, length: int) -> dict[str, int | bool]:
+    """What ``loop`` means inside a loop."""
+    return {
+        "index": number, "index0": number - 1, "revindex": length - number + 1, "length": length,
+        "first": number == 1, "last": number == length,
+    }  # fmt: skip
 
 
 def _plain(value: Any) -> bool:

@@ -50,6 +50,11 @@ def _fill(text: str, options: RenderOptions | None = None) -> str:
             '{% for g in m.rows|groupby("b") %}{% for r in g.rows %}{{ r.a }}{% endfor %};{% endfor %}',
             "13;2;",
         ),
+        (
+            "{% for r in m.rows if r.a > 1 %}{{ loop.index }}/{{ loop.length }}{{  if loop.last else ",
+            " }}{% endfor %}",
+            "1/2,2/2",
+        ),
         ("{% for r in empty.rows %}x{% else %}nothing{% endfor %}", "nothing"),
         ("{{ 'a' if flights is number else 'b' }}", "a"),
         ("{{ '}}' }}{# a comment #}", "}}"),

@@ -51,7 +51,7 @@ def r(text: str) -> str:
 
 TORN = {
     "proofErr": f'<w:proofErr w:type="spellStart"/>{r("{{ na")}<w:proofErr w:type="spellEnd"/>{r("me }}")}',
-    "bookmark": f'{r("{")}<w:bookmarkStart w:id="0" w:name=""/>{r("{ name }")}<w:bookmarkEnd w:id="0"/>{r("}")}',
+    "bookmark": f'{r("{")}<w:bookmarkStart w:id="0" w:name="b"/>{r("{ name }")}<w:bookmarkEnd w:id="0"/>{r("}")}',  # noqa: E501
     "hyperlink": f'<w:hyperlink w:anchor="x">{r("{{ na")}{r("me }}")}</w:hyperlink>',
     "smartTag": f'<w:smartTag w:uri="u" w:element="e">{r("{{ name")}</w:smartTag>{r(" }}")}',
     "insertion": f'<w:ins w:id="1" w:author="a">{r("{{ name ")}</w:ins>{r("}}")}',

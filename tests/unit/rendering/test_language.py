@@ -51,8 +51,7 @@ def _fill(text: str, options: RenderOptions | None = None) -> str:
             "13;2;",
         ),
         (
-            "{% for r in m.rows if r.a > 1 %}{{ loop.index }}/{{ loop.length }}{{  if loop.last else ",
-            " }}{% endfor %}",
+            "{% for r in m.rows if r.a>1 %}{{loop.index}}/{{loop.length}}{{ ',' if loop.first }}{% endfor %}",
             "1/2,2/2",
         ),
         ("{% for r in empty.rows %}x{% else %}nothing{% endfor %}", "nothing"),

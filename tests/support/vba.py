@@ -54,7 +54,9 @@ def _compressed(data: bytes) -> bytes:
 
 def _compound(streams: Mapping[str, bytes], storage: str, inner: Mapping[str, bytes]) -> bytes:
     """A compound file with streams at its root and one storage; all streams are small ones."""
-    mini, chain, entries = b"", [], {}
+    mini = b""
+    chain: list[int] = []
+    entries: dict[str, tuple[int, int]] = {}
     for name, data in {**streams, **inner}.items():
         assert len(data) < _SMALL
         count = max(1, -(-len(data) // _MINI))

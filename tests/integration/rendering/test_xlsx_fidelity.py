@@ -159,7 +159,7 @@ def _same(before: bytes, after: bytes, touched: str) -> None:
 
 def _shown(xml: bytes) -> bytes:
     """A chart without its stored values, the data of a pivot table without the wish to be read anew."""
-    root = etree.fromstring(xml)
+    root: Any = etree.fromstring(xml)
     root.attrib.pop("refreshOnLoad", None)
     for element in list(root.iter()):
         if etree.QName(element).localname in {"strCache", "numCache", "multiLvlStrCache"}:
@@ -193,7 +193,7 @@ def _place(template: bytes, touched: str) -> str:
     strings = next((_strings(b) for n, b in parts.items() if n.lower().endswith("sharedstrings.xml")), [])
     tagged = {str(at) for at, text in enumerate(strings) if TAG.encode() in text}
     for cell in root.iter(space + "c"):
-        text = "".join(cell.itertext())
+        text = "".join(str(one) for one in cell.itertext())
         if text == TAG or (cell.get("t") == "s" and text in tagged):
             return str(cell.get("r") or "")
     raise AssertionError("the template has no tag")

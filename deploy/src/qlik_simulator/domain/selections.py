@@ -36,7 +36,7 @@ class States:
         self._places = places  # in `LETTERS`
 
     def __getitem__(self, element: int) -> StateName:
-        return LETTERS[self._places[element]]
+        return LETTERS[int(self._places[element])]
 
     def __iter__(self) -> Iterator[StateName]:
         return (LETTERS[place] for place in self._places)

@@ -340,7 +340,16 @@ async def test_a_task_that_cannot_be_planned_ends_in_error_and_says_why(stage: S
         connection_id="customers-site",
         app_id="no-such-app",
         template_id="customer",
-        data=[{"kind": "expression", "name": "total", "expression": "Sum(amount)"}],
+        data=[
+            {"kind": "expression", "name": "customer", "expression": "Only(customer)"},
+            {"kind": "expression", "name": "total", "expression": "Sum(amount)"},
+            {
+                "kind": "table",
+                "name": "orders",
+                "dimensions": [{"name": "product", "expression": "product"}],
+                "measures": [{"name": "amount", "expression": "Sum(amount)"}],
+            },
+        ],
         iteration={"field": "customer"},
     )
     created = await task(stage, persons, reports=[{"id": "x", "report_id": report, "format": "html"}])

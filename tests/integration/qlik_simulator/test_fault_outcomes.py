@@ -145,11 +145,14 @@ OUTCOMES: Final[list[Row]] = [
     Row("report", "stay", Outcome(shown_by=f"{REPORTS}test_a_report_that_breaks_or_hangs_is_transient")),
 ]
 SIGN_IN: Final = "tests/integration/qlik/test_sign_in.py::"
+FORGOTTEN: Final = "test_a_subscription_the_site_forgot_is_made_anew_at_the_next_renewal"
+RENEWED: Final = "test_an_oauth_client_signs_in_and_renews_its_token_when_it_is_refused"
+SIGNED_IN: Final = "test_a_jwt_signs_in_with_cookie_and_csrf_token_and_renews_an_expired_session"
 COMMANDS: Final = {
-    "/forget-subscriptions": f"{LISTENER}test_a_subscription_the_site_forgot_is_made_anew_at_the_next_renewal",
-    "/expire-tokens": f"{SIGN_IN}test_an_oauth_client_signs_in_and_renews_its_token_when_it_is_refused",
-    "/expire-proxy-sessions": f"{SIGN_IN}test_a_jwt_signs_in_with_cookie_and_csrf_token_and_renews_an_expired_session",
-    "/end-sessions": "tests/integration/qlik_simulator/test_fault_outcomes.py::test_a_session_ended_by_the_site",
+    "/forget-subscriptions": LISTENER + FORGOTTEN,
+    "/expire-tokens": SIGN_IN + RENEWED,
+    "/expire-proxy-sessions": SIGN_IN + SIGNED_IN,
+    "/end-sessions": f"{Path(__file__).relative_to(ROOT)}::test_a_session_ended_by_the_site",
 }
 
 
@@ -196,17 +199,11 @@ async def test_a_fault_comes_to_what_the_table_says(simulator: Running, row: Row
 
 
 async def test_a_session_ended_by_the_site(simulator: Running) -> None:
-    async with client_of(simulator) as client:
+    async with client_of(simulator) as client, http(simulator) as web, client.session(FLIGHTS) as session:
+        assert (await web.post("/_sim/end-sessions", json={"code": 4003})).json()["ended"] >= 1
         with pytest.raises(Transient) as caught:
-            async with client.session(FLIGHTS) as session:
-                await client_end(simulator, 4003)
-                await session.evaluate("Count(flight)")
-        assert caught.value.code == 4003
-
-
-async def client_end(simulator: Running, code: int) -> None:
-    async with http(simulator) as web:
-        assert (await web.post("/_sim/end-sessions", json={"code": code})).json()["ended"] >= 1
+            await session.evaluate("Count(flight)")
+    assert caught.value.code == 4003
 
 
 def test_every_fault_has_a_row() -> None:

@@ -11,6 +11,7 @@ from config_api.domain.projection import (
     DELIVERIES,
     EXECUTIONS,
     HUB,
+    PREVIEWS,
     TASK_RUNS,
     UNITS,
     Document,
@@ -26,6 +27,8 @@ from contracts.events import (
     EVENT_TYPES,
     ConfigurationChanged,
     Disposition,
+    PreviewRequested,
+    PreviewSettled,
     TriggerInfo,
     TriggerKind,
     TriggerSkipped,
@@ -114,8 +117,19 @@ def test_a_plan_that_failed_is_ending_until_it_is_completed() -> None:
     assert execution["reasons"][0]["message"] == "because"
 
 
+def test_a_preview_is_the_same_whichever_of_its_events_comes_first() -> None:
+    asked = PreviewRequested(
+        preview_id="p", report_id="r", format="html", requested_by="dev@example.com", deadline_at=NOW
+    )
+    settled = PreviewSettled(preview_id="p", report_id="r", report_name="R", reason=REASON)
+    there = folded(facts([asked, settled]))[Target(PREVIEWS, "p")]
+    back = folded(facts([settled, asked]))[Target(PREVIEWS, "p")]
+    assert ("failed", "html", "some-reason") == (there["state"], there["format"], there["reason"]["code"])
+    assert {**there, "requested_at": 0, "settled_at": 0} == {**back, "requested_at": 0, "settled_at": 0}
+
+
 def test_every_event_type_is_projected_or_left_out_on_purpose() -> None:
-    projected = {type(event) for event in road("a", 1)} | {TriggerSkipped}
+    projected = {type(event) for event in road("a", 1)} | {TriggerSkipped, PreviewRequested, PreviewSettled}
     assert projected | {ConfigurationChanged} == set(EVENT_TYPES)
     assert all(targets(event) for event in road("a", 1))
 

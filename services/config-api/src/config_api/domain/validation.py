@@ -37,11 +37,11 @@ from contracts.triggers import (
 # What the renderers make of each kind of template (shared/src/rendering).
 FORMATS: dict[TemplateKind | None, frozenset[OutputFormat]] = {
     None: frozenset({OutputFormat.CSV, OutputFormat.TXT, OutputFormat.XLSX, OutputFormat.PARQUET}),
-    TemplateKind.XLSX: frozenset({OutputFormat.XLSX}),
-    TemplateKind.XLSM: frozenset({OutputFormat.XLSM}),
+    TemplateKind.XLSX: frozenset({OutputFormat.XLSX, OutputFormat.PDF, OutputFormat.PNG}),
+    TemplateKind.XLSM: frozenset({OutputFormat.XLSM, OutputFormat.PDF, OutputFormat.PNG}),
     TemplateKind.HTML: frozenset({OutputFormat.HTML, OutputFormat.PDF, OutputFormat.PNG}),
-    TemplateKind.DOCX: frozenset({OutputFormat.DOCX}),
-    TemplateKind.PPTX: frozenset({OutputFormat.PPTX}),
+    TemplateKind.DOCX: frozenset({OutputFormat.DOCX, OutputFormat.PDF, OutputFormat.PNG}),
+    TemplateKind.PPTX: frozenset({OutputFormat.PPTX, OutputFormat.PDF, OutputFormat.PNG}),
 }
 
 # What Qlik Cloud makes of each kind of export (shared/src/qlik/reports.py).

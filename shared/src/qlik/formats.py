@@ -123,8 +123,14 @@ def reader(col: Column) -> Reader:
 
     Flags that are false and empty texts are left out by the engine.
     """
-    null: int | str = NULL if col.role == "dimension" else "no element"
+    measure = col.role == "measure"
+    null: int | str = "no element" if measure else NULL
     plain = col.kind == "text"
+    # numbers whose text decides nothing, or whether it is a name at most
+    always = col.kind in {"time", "interval"} or (
+        col.kind == "number" and col.number_format is not None and col.number_format.type in _NO_NAMES
+    )
+    often = measure and col.kind == "number"
 
     def read(raw: Mapping[str, Any]) -> Cell:
         get = raw.get
@@ -141,9 +147,11 @@ def reader(col: Column) -> Reader:
             num = get("qValue")
         kind = num.__class__
         if (kind is not float and kind is not int) or not math.isfinite(num):
-            num = None
-        elif plain:
+            return Cell(None if measure and text in _NOTHING else text, text)
+        if plain:
             return Cell(text, text)
+        if always or (often and (not text or _ANY_DIGIT(text) is not None)):
+            return Cell(num, text)
         return Cell(cell_value(text, num, col), text)
 
     return read
@@ -157,7 +165,7 @@ def cell(raw: Mapping[str, Any], col: Column) -> Cell:
 def cell_value(text: str, num: float | None, col: Column) -> CellValue:
     """What to calculate with: number or moment where there is one, else the text, else None."""
     if num is None:
-        if text in {"", "-"} and col.role == "measure":
+        if text in _NOTHING and col.role == "measure":
             return None
         return text
     if col.kind in {"date", "timestamp"}:
@@ -168,6 +176,7 @@ def cell_value(text: str, num: float | None, col: Column) -> CellValue:
     return num
 
 
+_NOTHING = frozenset({"", "-"})
 _ANY_DIGIT = re.compile(r"\d").search
 _NO_NAMES = {"I", "R", "F", "M", "T", "IV"}
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from qlik import cube, formats, lists, objects, selecting
+from qlik import cube, formats, objects, selecting
+from qlik.contents import Contents, app_layout
 from qlik.errors import (
     Aborted,
     ConfigurationError,
@@ -16,7 +17,6 @@ from qlik.errors import (
     SelectionNotProved,
     Transient,
 )
-from qlik.lists import FieldInfo, MasterItem, SheetInfo
 from qlik.model import (
     AppLayout,
     Column,
@@ -29,7 +29,7 @@ from qlik.model import (
     Table,
     Value,
 )
-from qlik.objects import Bounds, Found, ObjectInfo, Part
+from qlik.objects import Bounds, Found, Part
 from qlik.pivot import Pivot
 from qlik.rpc import GLOBAL, EngineConnection, ObjectRef
 from qlik.site import Limits
@@ -42,7 +42,7 @@ _TRIES = 3  # a cube that changes under us three times in a row is being reloade
 _POSSIBLE = {"L", "S", "O"}
 
 
-class AppSession:
+class AppSession(Contents):
     """An open app. Nobody else shares its selections. Get one from `QlikClient.session`.
 
     Everything here raises `QlikError` by class; after any `Transient` start again with a new session.
@@ -51,7 +51,8 @@ class AppSession:
     def __init__(
         self, connection: EngineConnection, doc: ObjectRef, layout: AppLayout, limits: Limits
     ) -> None:
-        self._connection, self._doc, self._limits = connection, doc, limits
+        super().__init__(connection, doc)
+        self._limits = limits
         self.layout = layout
         self.selections: list[ProvedSelection] = []
 
@@ -74,7 +75,7 @@ class AppSession:
                 raise
             doc = await connection.call_object(GLOBAL, "GetActiveDoc", missing=missing)
         connection.doc = doc
-        return cls(connection, doc, await _app_layout(connection, doc, app_id), limits)
+        return cls(connection, doc, await app_layout(connection, doc, app_id), limits)
 
     @property
     def connection(self) -> EngineConnection:
@@ -97,7 +98,7 @@ class AppSession:
             Transient: the app was reloaded. SelectionNotProved: the filters are not what they were.
 
         """
-        now = await _app_layout(self._connection, self._doc, self.layout.app_id)
+        now = await app_layout(self._connection, self._doc, self.layout.app_id)
         if now.last_reload_time != self.layout.last_reload_time:
             raise Transient(
                 f"The app {self.layout.app_id} was reloaded while it was read",
@@ -226,41 +227,6 @@ class AppSession:
         """A pivot table as Qlik shows it, with header paths for rows and columns."""
         bounds = self._bounds(max_rows)
         return await self._object(object_id, part, lambda f, p: objects.pivot(self._connection, f, p, bounds))
-
-    async def sheets(self) -> list[SheetInfo]:
-        """The sheets of the app and the objects on them."""
-        return await lists.sheets(self._connection, self._doc)
-
-    async def children(self, object_id: str) -> list[ObjectInfo]:
-        """The objects inside a sheet, container or filter pane."""
-        found = await objects.find(self._connection, self._doc, object_id)
-        return await objects.children(self._connection, found)
-
-    async def master_items(self) -> list[MasterItem]:
-        """The dimensions and measures of the app's library, for `Dimension` and `Measure` by `library_id`."""
-        return await lists.master_items(self._connection, self._doc)
-
-    async def bookmarks(self) -> list[ObjectInfo]:
-        """The bookmarks this user sees."""
-        return await lists.bookmarks(self._connection, self._doc)
-
-    async def bookmark(self, bookmark_id: str) -> list[Selection]:
-        """The filters a bookmark keeps, to be given to `select`: only so they are proved like any other.
-
-        Raises:
-            ConfigurationError: there is no such bookmark, or it keeps what is no list of values, such as a
-                search, or selections in alternate states.
-
-        """
-        return await lists.bookmark(self._connection, self._doc, bookmark_id)
-
-    async def fields(self) -> list[FieldInfo]:
-        """The fields of the data model."""
-        return await lists.fields(self._connection, self._doc)
-
-    async def variables(self) -> list[str]:
-        """The names of the app's variables."""
-        return await lists.variables(self._connection, self._doc)
 
     @asynccontextmanager
     async def stream(
@@ -398,28 +364,3 @@ def _columns_exist(sort: Sequence[Sort], columns: int) -> None:
 def _cut(expression: str, span: Mapping[str, Any]) -> str:
     start, count = int(span.get("qFrom") or 0), int(span.get("qCount") or 0)
     return expression[start : start + count] or expression
-
-
-async def _app_layout(connection: EngineConnection, doc: ObjectRef, app_id: str) -> AppLayout:
-    raw = (await connection.call(doc.handle, "GetAppLayout")).get("qLayout") or {}
-    if raw.get("qIsOpenedWithoutData"):
-        raise Transient(
-            f"The app {app_id} is open without its data",
-            code="without-data",
-            remedy="Somebody opened it that way in the same session; a session of its own cures it.",
-        )
-    locale = raw.get("qLocaleInfo") or {}
-    return AppLayout(
-        app_id=app_id,
-        title=str(raw.get("qTitle") or ""),
-        last_reload_time=formats.parse_time(raw.get("qLastReloadTime")),
-        has_data=bool(raw.get("qHasData", False)),
-        has_script=bool(raw.get("qHasScript", False)),
-        state_names=tuple(str(name) for name in raw.get("qStateNames") or ()),
-        decimal_separator=str(locale.get("qDecimalSep") or "."),
-        thousand_separator=str(locale.get("qThousandSep") or ","),
-        money_format=str(locale.get("qMoneyFmt") or ""),
-        date_format=str(locale.get("qDateFmt") or ""),
-        timestamp_format=str(locale.get("qTimestampFmt") or ""),
-        direct_query=bool(raw.get("qIsDirectQueryMode", False)),
-    )

@@ -10,7 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qlik import Column, QlikNumberFormat
-from qlik.formats import cell, column, from_serial, number, number_format, parse_time, to_serial, value
+from qlik.formats import (
+    cell,
+    cell_value,
+    column,
+    from_serial,
+    number,
+    number_format,
+    parse_time,
+    to_serial,
+    value,
+)
 
 NO_NUMBERS: list[object] = ["NaN", "Infinity", "+Infinity", "-Infinity", None, True, "12", [], float("nan")]
 
@@ -184,5 +194,24 @@ def test_a_cell_of_a_hostile_engine_is_text_or_nothing_and_never_more() -> None:
     column = Column("n", "number")
     for text in ([1], {"a": 1}, True, 5):
         assert str(text) == cell({"qText": text, "qNum": "NaN"}, column).text
-    for odd in (True, [1], {}, "1", float("inf")):
+    odds: tuple[Any, ...] = (True, [1], {}, "1", float("inf"))
+    for odd in odds:
         assert "x" == cell({"qText": "x", "qNum": odd}, column).value
+
+
+FORMATS = [None, *(QlikNumberFormat(kind) for kind in ("U", "A", "I", "R", "F", "M", "D", "T", "TS", "IV"))]
+
+
+@given(
+    text=st.sampled_from(["", "-", "x", "Jan", "Q1", "12 kr", "1e3", "75%", "\u00bd", "\u0663"]),
+    num=st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**9), 10**9)),
+    kind=st.sampled_from(["number", "date", "timestamp", "time", "interval", "text"]),
+    fmt=st.sampled_from(FORMATS),
+    role=st.sampled_from(["dimension", "measure"]),
+)
+def test_the_short_cuts_of_reading_many_cells_change_nothing(
+    text: str, num: float, kind: Any, fmt: QlikNumberFormat | None, role: Any
+) -> None:
+    col = Column("c", kind, fmt, role)
+    assert cell_value(text, num, col) == cell({"qText": text, "qNum": num}, col).value
+    assert cell_value(text, None, col) == cell({"qText": text, "qNum": "NaN"}, col).value

@@ -1,9 +1,11 @@
 """An app of the simulated site: its data, its objects and master items, and when it was loaded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from qlik_simulator.apps.access import Reduction, reduced
 from qlik_simulator.domain.model import DataModel
 
 Json = dict[str, Any]
@@ -62,7 +64,19 @@ class App:
     measures: dict[str, Json] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     bookmarks: dict[str, Json] = field(default_factory=dict)
-    access: frozenset[str] | None = None  # users who may open it; None means everybody
+    access: Mapping[str, Reduction] | None = None  # who may open it and what of it; None means everybody, all
+
+    def seen_by(self, user: str) -> DataModel | None:
+        """The data as a user may see it; None when the user may not open the app."""
+        if self.access is None:
+            return self.model
+        reduction = self.access.get(user)
+        return None if reduction is None else reduced(self.model, reduction)
+
+    @property
+    def has_section_access(self) -> bool:
+        """Whether somebody sees less than everything."""
+        return self.access is not None and any(self.access.values())
 
 
 def add_tree(objects: dict[str, GenericObject], tree: Json, parent: str | None = None) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from qlik_simulator.apps.access import Reduction
 from qlik_simulator.apps.app import App, Variable, add_tree
 from qlik_simulator.domain.formats import NumberFormat
 from qlik_simulator.domain.model import DataModel, model_of
@@ -130,5 +131,17 @@ def _app(description: Mapping[str, Any], model: DataModel, now: datetime) -> App
     for entry in description.get("bookmarks", []):
         app.bookmarks[str(entry["qInfo"]["qId"])] = entry
     if "access" in description:
-        app.access = frozenset(str(user) for user in description["access"])
+        app.access = _access(description["access"], model)
     return app
+
+
+def _access(given: Any, model: DataModel) -> dict[str, Reduction]:
+    """A list of users, or an object with the texts each of them may see, by field."""
+    users = given if isinstance(given, dict) else {str(user): {} for user in given}
+    unknown = {name for fields in users.values() for name in fields if model.field(name) is None}
+    if unknown:
+        raise AppError(f"access names fields that no table has: {', '.join(sorted(unknown))}")
+    return {
+        str(user): {name: frozenset(map(str, texts)) for name, texts in fields.items()}
+        for user, fields in users.items()
+    }

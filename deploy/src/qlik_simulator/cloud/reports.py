@@ -147,7 +147,10 @@ def make(report: Report, now: float) -> bytes:
     exact = template.get("reloadTimestampMatchType") == "requestTimeExact"
     if exact and report.app.last_reload_time != report.reload_time:
         raise ReportError("REP-409021", "The app was reloaded meanwhile", report.app.id)
-    document = opened(report.app)
+    model = report.app.seen_by(report.user)
+    if model is None:
+        raise ReportError("REP-403001", "Access to the app is denied", report.app.id)
+    document = opened(report.app, model)
     _select(document, report.asked, template)
     layouts = Layouts(document, now)
     match str(report.asked["type"]):

@@ -21,13 +21,15 @@ def get_doc_list(call: Call) -> Json:
     """The apps the user may open."""
     return {
         "qDocList": [
-            _doc_entry(app) for app in call.site.apps.values() if _may_open(app, call.session.key.user)
+            _doc_entry(app)
+            for app in call.site.apps.values()
+            if app.seen_by(call.session.key.user) is not None
         ]
     }
 
 
 def _doc_entry(app: App) -> Json:
-    return {
+    entry: Json = {
         "qDocName": app.name,
         "qConnectedUsers": 0,
         "qFileTime": 0,
@@ -38,6 +40,7 @@ def _doc_entry(app: App) -> Json:
         "qTitle": app.name,
         "qThumbnail": {},
     }
+    return {**entry, "qHasSectionAccess": True} if app.has_section_access else entry
 
 
 def get_authenticated_user(call: Call) -> Json:
@@ -53,7 +56,8 @@ def open_doc(call: Call) -> Json:
     app = call.site.app(call.text("qDocName"))
     if app is None:
         raise QixError(Code.APP_NOT_FOUND, call.text("qDocName"))
-    if not _may_open(app, session.key.user):
+    model = app.seen_by(session.key.user)
+    if model is None:
         raise QixError(Code.ACCESS_DENIED, app.id)
     if session.document is not None:
         if session.document.app.id == app.id and session.document.no_data != no_data:
@@ -61,19 +65,15 @@ def open_doc(call: Call) -> Json:
         raise QixError(Code.APP_ALREADY_OPEN, session.document.app.id)
     if app.id in call.site.reloading:
         raise QixError(Code.RELOAD_IN_PROGRESS, app.id)
-    session.document = opened(app, no_data=no_data)
+    session.document = opened(app, DataModel({}, 0) if no_data else model, no_data=no_data)
     return {"qReturn": call.handles.give(Target("Doc", app.id))}
 
 
-def _may_open(app: App, user: str) -> bool:
-    return app.access is None or user in app.access
-
-
-def opened(app: App, *, no_data: bool = False) -> Document:
-    """A fresh view of an app: its data as of now, nothing selected."""
+def opened(app: App, model: DataModel, *, no_data: bool = False) -> Document:
+    """A fresh view of an app: the data its user may see as of now, nothing selected."""
     return Document(
         app=app,
-        model=DataModel({}, 0) if no_data else app.model,
+        model=model,
         last_reload_time=iso(app.last_reload_time),
         no_data=no_data,
         variables={found.id: Variable(**vars(found)) for found in app.variables.values()},
@@ -91,7 +91,7 @@ def create_session_app(call: Call) -> Json:
         raise QixError(Code.APP_ALREADY_OPEN, call.session.document.app.id)
     app_id = f"SessionApp_{call.site.new_id()}"
     app = App(id=app_id, name=app_id, model=DataModel({}, 0), last_reload_time=call.site.now())
-    document = opened(app)
+    document = opened(app, app.model)
     document.is_session_app = True
     call.session.document = document
     return {"qSessionAppId": app_id, "qReturn": call.handles.give(Target("Doc", app_id))}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from rendering import convert, html, plain
 from rendering.docx import fill_docx
 from rendering.gate import gate
+from rendering.mail_safe import mail_safe
 from rendering.model import (
     CONTENT_TYPES,
     OutputFormat,
@@ -48,7 +49,8 @@ def render(
 
 
 def _html(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return html.render_html(template, data, options).encode(), []
+    page, warnings = mail_safe(html.render_html(template, data, options, vectors=False))
+    return page.encode(), warnings
 
 
 def _pdf(template: bytes, data: RenderData, options: RenderOptions) -> Answer:

@@ -17,6 +17,7 @@ import minijinja
 from rendering.images import data_uri, picture
 from rendering.language import Language, Scope, meta_values, plain, resolve, rewrite
 from rendering.model import Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
+from rendering.raster import to_png
 from rendering.tags import (
     MAX_BLOCKS,
     PICTURE_ROOTS,
@@ -34,11 +35,11 @@ PLACE = "template"
 _COST = "broadsheet_spent"
 
 
-def render_html(template: bytes, data: RenderData, options: RenderOptions) -> str:
-    """The finished page."""
+def render_html(template: bytes, data: RenderData, options: RenderOptions, *, vectors: bool = True) -> str:
+    """The finished page; without ``vectors`` charts are PNG, as mail programs show no SVG."""
     language = Language(data, options, html=True)
     source, used = prepare(decode(template, options.limits), data)
-    context = _context(used, data, options)
+    context = _context(used, data, options, vectors=vectors)
     spent = _Budget(options.limits.html_bytes)
     context[_COST] = spent.take
     return language.render(source, context, PLACE)
@@ -160,12 +161,17 @@ def _check_columns(found: list[Expression], scope: Scope, place: str) -> None:
                 resolve(path, scope, place)
 
 
-def _context(used: list[Expression], data: RenderData, options: RenderOptions) -> dict[str, Any]:
+def _context(
+    used: list[Expression], data: RenderData, options: RenderOptions, *, vectors: bool
+) -> dict[str, Any]:
     context: dict[str, Any] = {}
     images: dict[str, str] = {}
+    widths: dict[str, int] = {}
     for one in used:
-        for name in sorted(one.pictures):
-            images[name] = data_uri(picture(name, data, options, PLACE))
+        for name in sorted(one.pictures - set(images)):
+            found = picture(name, data, options, PLACE)
+            images[name] = data_uri(found if vectors else to_png(found))
+            widths[name] = found.width
         for path, _, _ in one.paths:
             root = path[0]
             if root in data.values:
@@ -176,13 +182,13 @@ def _context(used: list[Expression], data: RenderData, options: RenderOptions) -
             elif root == "meta":
                 context[root] = meta_values(data)
     context["charts"] = context["images"] = images
-    context["chart"] = context["image"] = lambda name: minijinja.safe(_tag(name, images))
+    context["chart"] = context["image"] = lambda name: minijinja.safe(_tag(name, images[name], widths[name]))
     return context
 
 
-def _tag(name: str, images: dict[str, str]) -> str:
+def _tag(name: str, address: str, width: int) -> str:
     title = re.sub(r"[^\w .-]", "", name)
-    return f'<img class="chart" alt="{title}" src="{images[name]}">'
+    return f'<img class="chart" alt="{title}" width="{width}" src="{address}">'
 
 
 def _table(name: str, data: RenderData, options: RenderOptions) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import pytest
 from standalone.web import http_client
 from support.platforms import ARCHIVE, Stage, staged
 from support.servers import unique
+from support.waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 UNITS = 500
 LEASE_S = 10
 FROZEN_S = LEASE_S + 2
+QUIET = 3
 SERVICES = ("scheduler", "qlik-listener", "generator-1", "distributor", "notifier", "config-api")
 
 
@@ -145,19 +147,15 @@ async def test_whatever_dies_every_unit_and_delivery_settles_and_nothing_is_sent
     execution_id = await burst(stage)
 
     done = await violence(stage, random.Random(seed))
-    execution = await stage.finished(execution_id, seconds=800)
+    await stage.finished(execution_id, seconds=800)
 
-    await check_invariants(stage, execution_id, execution)
+    await check_invariants(stage, execution_id)
+    execution = await stage.execution(execution_id) or {}
     print(f"chaos: {len(done)} blows, {execution['deliveries']}", flush=True)
 
 
-async def check_invariants(stage: Stage, execution_id: str, execution: dict[str, Any]) -> None:
-    records = await stage.audit(execution_id=execution_id)
-    by_type: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        by_type.setdefault(record["type"].removeprefix("io.broadsheet.").removesuffix(".v1"), []).append(
-            record["data"]
-        )
+async def check_invariants(stage: Stage, execution_id: str) -> None:
+    by_type = await trail(stage, execution_id)
     assert 1 == len(by_type["execution-planned"])
     assert 1 == len(by_type["task-completed"])
     planned = by_type["execution-planned"][0]
@@ -176,8 +174,9 @@ async def check_invariants(stage: Stage, execution_id: str, execution: dict[str,
         for kind in ("delivery-succeeded", "delivery-failed", "delivery-unknown", "delivery-skipped")
         for each in by_type.get(kind, [])
     }
-    settled = sum(len(rows) for kind, rows in by_type.items() if kind.startswith("delivery-"))
-    assert planned["delivery_count"] == len(deliveries) == settled, "a delivery settles once"
+    assert planned["delivery_count"] == len(deliveries) == count(by_type, "delivery-"), (
+        "a delivery settles once"
+    )
     assert [] == by_type.get("delivery-failed", []), "the outages were shorter than the deadline"
 
     mails = await stage.inbox.messages()
@@ -187,13 +186,49 @@ async def check_invariants(stage: Stage, execution_id: str, execution: dict[str,
     for kind, each in deliveries.values():
         if each["channel"] == "email" and kind == "delivery-succeeded":
             assert each["message_id"] in accepted, "what counts as delivered was accepted"
-    assert 1 == len(
-        {each["data"]["execution_id"] for each in records if each["type"].endswith("completed.v1")}
-    )
     assert await archived(stage) == UNITS
     verdict = await stage.rest.call("GET", "/api/v1/audit/verify")
     assert verdict["intact"], verdict
-    assert execution["units"]["generated"] == UNITS
+
+    async def shown() -> bool:
+        execution = await stage.execution(execution_id)
+        return execution is not None and execution["units"]["generated"] == UNITS
+
+    await until(shown, what="the status to show every report")
+
+
+async def trail(stage: Stage, execution_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what was recorded, by type of event, once the trail has caught up and grows no more.
+
+    Topics are recorded side by side: the end of an execution may stand there before all it ended.
+    """
+    sizes: list[int] = []
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    async def caught_up() -> bool:
+        found.clear()
+        for record in await stage.audit(execution_id=execution_id):
+            name = record["type"].removeprefix("io.broadsheet.").removesuffix(".v1")
+            found.setdefault(name, []).append(record["data"])
+        sizes.append(sum(map(len, found.values())))
+        if "execution-planned" not in found:
+            return False
+        planned = found["execution-planned"][0]
+        return (
+            count(found, "delivery-") >= planned["delivery_count"]
+            and count(found, "report-") >= planned["unit_count"]
+            and len(set(sizes[-QUIET:])) == 1
+        )
+
+    await until(caught_up, seconds=180, every=1, what="an audit trail that holds every report and delivery")
+    return found
+
+
+def count(found: dict[str, list[dict[str, Any]]], prefix: str) -> int:
+    """Return how many events of a kind settled something."""
+    return sum(
+        len(rows) for name, rows in found.items() if name.startswith(prefix) and name != "report-requested"
+    )
 
 
 async def archived(stage: Stage) -> int:

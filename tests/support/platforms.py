@@ -152,12 +152,15 @@ class Stage:
         return await self.finished(asked["execution_id"], seconds=seconds)
 
     async def finished(self, execution_id: str, *, seconds: float = 120) -> dict[str, Any]:
-        """Return an execution once its TaskCompleted has reached the read models."""
+        """Return an execution once its TaskCompleted has reached the read models, and what it counts.
+
+        Topics are recorded side by side: the end may be known before all that it ended.
+        """
         found: dict[str, Any] = {}
 
         async def over() -> bool:
             found.update(await self.execution(execution_id) or {})
-            return found.get("state") == "completed"
+            return found.get("state") == "completed" and (found["outcome"] == "error" or _counted(found))
 
         await until(over, seconds=seconds, every=0.25, what=f"the end of execution {execution_id}")
         return found
@@ -196,6 +199,14 @@ class Stage:
     async def mails_for(self, address: str) -> list[dict[str, Any]]:
         """Return the mails that name an address in the envelope."""
         return [each for each in await self.inbox.messages() if address in each["rcpt_to"]]
+
+
+def _counted(execution: Mapping[str, Any]) -> bool:
+    """Return whether each unit and delivery that was planned stands in the counts as settled."""
+    return all(
+        counts["planned"] == sum(number for name, number in counts.items() if name != "planned")
+        for counts in (execution["units"], execution["deliveries"])
+    )
 
 
 @asynccontextmanager

@@ -42,6 +42,6 @@ def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions
         package.write(name, book.package.save())
         known = {s.name.lower(): s.known for s in book.touched}
         filled = {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, outside(book.plans), known, filled, _MOST_STORED)
+        changed |= refresh_chart(root, outside(book.plans), known, filled, most=_MOST_STORED)
     if changed:
         package.write(part, serialize(root))

@@ -79,7 +79,7 @@ class Printed:
         """The PDF and the text of each of its pages."""
         if count not in self.made:
             template = build(_fill)
-            counts = [count] if count == LONG else [0, 1, 3, MANY]
+            counts = [0, 1, 3, LONG if count == LONG else MANY]
             data = {n: report({"title": "AA"}, {"m": _months(n)}) for n in counts}
             pdfs = to_pdf({f"{n}.xlsx": filled(template, data[n]) for n in counts})
             self.made |= {n: (pdfs[f"{n}.xlsx"], _texts(pdfs[f"{n}.xlsx"])) for n in counts}

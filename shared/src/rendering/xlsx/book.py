@@ -14,7 +14,7 @@ from rendering.text import fill
 from rendering.values import clean
 from rendering.xlsx.anchors import CHART_KINDS, check_tables, place_shapes
 from rendering.xlsx.cells import Cells
-from rendering.xlsx.charts import fill_drawing_text, refresh_chart
+from rendering.xlsx.charts import Points, fill_drawing_text, refresh_chart
 from rendering.xlsx.formula import split_cell, translate
 from rendering.xlsx.known import Known
 from rendering.xlsx.layout import Plan, Turn, vanished
@@ -49,6 +49,7 @@ class Book:
     sheets: list[Sheet] = field(default_factory=list)
     plans: Plans = field(default_factory=Plans)
     tables: dict[str, TableRange] = field(default_factory=dict)
+    points: Points = field(default_factory=Points)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -287,9 +288,9 @@ def _drawing(book: Book, part: str, scope: Scope, move: Callable[[str], str]) ->
     if chart:
         filled = {name: frozenset[int]() for name in book.plans}
         filled |= {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, move, book.known(), filled)
+        changed |= refresh_chart(root, move, book.known(), filled, points=book.points)
     if changed:
-        book.package.write(part, serialize(root))
+        book.package.write(part, book.points.serialized(root))
 
 
 def _finish(book: Book, *, sheets_changed: bool) -> None:

@@ -1,13 +1,16 @@
 """Native charts of a workbook: their ranges follow the rows, their stored values are what was written."""
 
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 from xml.sax.saxutils import escape
 
+from lxml import etree
+
 from rendering.language import Language, Scope
 from rendering.model import Scalar
-from rendering.opc import descendants, local, namespace, parse
+from rendering.opc import descendants, local, namespace, parse, serialize
 from rendering.tags import has_tags
 from rendering.text import fill_runs
 from rendering.values import clean
@@ -16,6 +19,8 @@ from rendering.xlsx.known import Known, values
 from rendering.xlsx.moves import split_range
 
 Element = Any
+_MARK = "broadsheet-points"
+_MARKED = re.compile(rb"<\?broadsheet-points (\d+)\?>")
 MOST_STORED = 5_000  # values of a range; a reader takes those of a longer one from the cells
 
 
@@ -38,10 +43,13 @@ def refresh_chart(
     move: Callable[[str], str],
     known: Known,
     filled: Mapping[str, frozenset[int]],
+    *,
     most: int = MOST_STORED,
+    points: "Points | None" = None,
 ) -> bool:
     """Move the ranges of a chart and bring its stored values up to date; True if anything changed.
 
+    With ``points`` the values are left as marks, which its ``serialized`` puts in.
     ``filled`` has the template rows with tags of every sheet: ranges elsewhere keep their stored values.
     """
     changed = False
@@ -53,7 +61,7 @@ def refresh_chart(
         if moved == text and not _covers(text, filled):
             continue
         formula.text = moved
-        _cache(formula, known, most)
+        _cache(formula, known, most, points)
         changed = True
     return changed
 
@@ -65,7 +73,7 @@ def _covers(text: str, filled: Mapping[str, frozenset[int]]) -> bool:
     return parts is None or any(parts[1] <= row <= parts[3] for row in rows)
 
 
-def _cache(formula: Element, known: Known, most: int) -> None:
+def _cache(formula: Element, known: Known, most: int, points: "Points | None") -> None:
     """Rewrite the stored values beside a range, or drop them: then a reader takes them from the cells."""
     holder = formula.getparent()
     cache = next((e for e in holder if local(e) in {"numCache", "strCache", "multiLvlStrCache", "lvl"}), None)
@@ -77,21 +85,56 @@ def _cache(formula: Element, known: Known, most: int) -> None:
         return
     for element in [e for e in cache if local(e) in {"ptCount", "pt"}]:
         cache.remove(element)
-    space = namespace(cache)
     at = sum(1 for e in cache if local(e) == "formatCode")
-    cache[at:at] = _points(found, space, numeric=local(cache) == "numCache")
+    numeric = local(cache) == "numCache"
+    if points is not None:
+        cache.insert(at, points.mark(formula.text or "", found, cache.prefix, numeric=numeric))
+        return
+    text = f'<c xmlns="{namespace(cache)[1:-1]}">{_stored(found, "", numeric=numeric)}</c>'
+    cache[at:at] = list(parse(text.encode(), "chart"))
 
 
-def _points(found: list[Scalar], space: str, *, numeric: bool) -> list[Element]:
-    """The stored values as elements; parsed from a text, since making each costs ten times as much."""
-    lines: list[str] = []
-    for index, value in enumerate(found):
-        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-            lines.append(f'<pt idx="{index}"><v>{value!r}</v></pt>')
-        elif value is not None and not numeric:
-            lines.append(f'<pt idx="{index}"><v>{escape(clean(str(value)))}</v></pt>')
-    text = f'<c xmlns="{space[1:-1]}"><ptCount val="{len(found)}"/>{"".join(lines)}</c>'
-    return list(parse(text.encode(), "chart"))
+class Points:
+    """Stored values of charts as text: building elements would cost ten times as much.
+
+    Charts of a workbook mostly share their categories, so each range is written once.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[bytes] = []
+        self._places: dict[tuple[str, str | None, bool], int] = {}
+
+    def mark(self, place: str, found: list[Scalar], prefix: str | None, *, numeric: bool) -> Element:
+        """What stands for the values of a range until they are put in."""
+        key = place, prefix, numeric
+        if key not in self._places:
+            self._places[key] = len(self._texts)
+            space = f"{prefix}:" if prefix else ""
+            self._texts.append(_stored(found, space, numeric=numeric).encode())
+        return etree.ProcessingInstruction(_MARK, str(self._places[key]))
+
+    def serialized(self, root: Element) -> bytes:
+        """A chart with its values in the place of the marks."""
+        pieces = _MARKED.split(serialize(root))
+        return b"".join(self._texts[int(one)] if at % 2 else one for at, one in enumerate(pieces))
+
+
+def _stored(found: list[Scalar], prefix: str, *, numeric: bool) -> str:
+    """The stored values of a range; what is no number is left out of numbers."""
+    opening, end = f'<{prefix}pt idx="', f"</{prefix}v></{prefix}pt>"
+    middle = f'"><{prefix}v>'
+    if set(map(type, found)) <= {int, float} and all(map(isfinite, found)):  # type: ignore[arg-type]
+        lines = [f"{opening}{at}{middle}{value!r}{end}" for at, value in enumerate(found)]
+    else:
+        texts = [_one(value, numeric=numeric) for value in found]
+        lines = [f"{opening}{at}{middle}{text}{end}" for at, text in enumerate(texts) if text is not None]
+    return f'<{prefix}ptCount val="{len(found)}"/>{"".join(lines)}'
+
+
+def _one(value: Scalar, *, numeric: bool) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return repr(value)
+    return None if value is None or numeric else escape(clean(str(value)))
 
 
 def _values(text: str, known: Known, most: int) -> list[Scalar] | None:

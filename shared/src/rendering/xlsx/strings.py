@@ -25,6 +25,7 @@ _SPECIAL = (
         "[&<>\x00-\x1f\ud800-\udfff\ufffe\uffff]|_x|^\\s|\\s$"
     )
 )
+_ANY_SPECIAL = re.compile("[&<>\x00-\x1f\ud800-\udfff\ufffe\uffff]|_x|(?:^|\\|)[-=+@\\s]|\\s(?:$|\\|)")
 RISKY = ("=", "+", "-", "@")
 _DATE, _DATETIME = 14, 22  # built-in formats that follow the reader's language
 _FIRST_OWN = 164
@@ -102,6 +103,10 @@ class Strings:
                 return None
             prefix, base, special = self._tag(), len(self.items), _SPECIAL.search
             opening, closing = f"<{prefix}si><{prefix}t>", f"</{prefix}t></{prefix}si>"
+            if not _ANY_SPECIAL.search("|".join(fresh)):  # most columns: one look at all of them
+                numbers.update(zip(fresh, range(base + len(new), base + len(new) + len(fresh)), strict=True))
+                new.extend([f"{opening}{text}{closing}" for text in fresh])
+                return [numbers[text] for text in texts]
             for text in fresh:
                 if special(text):
                     self.add(text)

@@ -7,12 +7,14 @@ plain totals are written with their result; any other formula keeps none rather 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rendering.model import Scalar
 from rendering.xlsx.known import Known, values
 from rendering.xlsx.moves import split_range
 
 Number = int | float
+_PLAIN = frozenset({int, float})
 
 _CALL = re.compile(r"\s*([A-Za-z]+)\(\s*(?:(\d{1,3})\s*,\s*)?([^(),]+?)\s*\)\s*")
 _TABLE = re.compile(r"([^\W\d][\w.]*)?\[([^\[\]#@]+)\]")
@@ -65,7 +67,13 @@ def result(formula: str, sheet: str, known: Known, tables: Mapping[str, TableRan
     cells = _cells(argument, sheet, known, tables, own) if function else None
     if function is None or cells is None:
         return None
-    return function([c for c in cells if isinstance(c, int | float) and not isinstance(c, bool)])
+    return function(_numbers(cells))
+
+
+def _numbers(cells: list[Scalar]) -> list[Number]:
+    """What a total takes: no texts and no truth values."""
+    found: Any = cells if set(map(type, cells)) <= _PLAIN else [c for c in cells if type(c) in _PLAIN]
+    return list(found)
 
 
 def _cells(

@@ -1,6 +1,7 @@
 """HTML templates, made into pages and PDFs; and what hostile ones get."""
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from io import BytesIO

@@ -17,9 +17,11 @@ from contracts.triggers import ReloadOn
 from qlik.webhooks import RELOAD_FINISHED
 from runtime.errors import Transient
 from runtime.store import Store
+from scheduler.callbacks import webhook_key
 from standalone.mongo import Mongo
 from support.clock import FakeClock
 from support.listening import (
+    SECRET,
     client_managed,
     configure,
     listening,
@@ -176,6 +178,7 @@ async def test_a_subscription_the_site_forgot_is_made_anew_at_the_next_renewal(
         state = await state_of(store, "managed")
         assert state.push.working
         assert before.id != state.push.id
+        assert SECRET not in repr(state)
         assert ["the site had forgotten 2 of 2 subscriptions; it was asked for anew"] == [
             each.what for each in state.mended
         ]
@@ -233,6 +236,7 @@ async def test_a_webhook_is_made_once_and_switched_on_again(
             (anew,) = await webhooks(simulated)
 
         state = await state_of(store, "cloud")
+        assert webhook_key(SECRET, "cloud") not in repr((state, made))
         assert (PushKind.WEBHOOK, anew["id"], clock.now()) == (
             state.push.kind,
             state.push.id,

@@ -1,6 +1,7 @@
 """One watched site: when it is polled, how it is made to push, what is written down about it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ MENDED = Counter("broadsheet_reload_push_mended_total", "Pushes found broken and
 
 # How much later than a reload's end its call may come, clocks that differ included.
 _CALLS_WITHIN = timedelta(seconds=5)
+_GOODBYE_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class WatchedSite:
     async def aclose(self) -> None:
         """Give up the push."""
         PUSHING.labels(self._id).set(0)
-        await self._push.aclose()
+        # A site that hangs must not keep the process from ending.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await self._push.aclose()
 
     async def _read(self) -> Heard:
         try:

@@ -13,6 +13,8 @@ from scheduler.site import POLLS, WatchedSite
 
 log = structlog.get_logger(__name__)
 
+_GATHERED_S = 0.05
+
 Open = Callable[[str], contextlib.AbstractAsyncContextManager[WatchedSite]]
 Failed = Callable[[str, str], Awaitable[None]]
 
@@ -98,6 +100,8 @@ class Watchers:
         """Wait until the next poll is due; return whether the site called."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(woken.wait(), timeout=self._poll_s)
+            # A repository calls several times about one reload, and the last call is the one that counts.
+            await asyncio.sleep(_GATHERED_S)
         return woken.is_set()
 
     async def _tell(self, connection_id: str, message: str) -> None:

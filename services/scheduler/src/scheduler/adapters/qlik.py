@@ -76,7 +76,9 @@ class TenantReloads:
     async def since(self, mark: datetime) -> Sequence[Reload]:
         """Return the reloads that ended at or after `mark`, oldest first. Raises Transient."""
         running = self._running
-        back_to = mark - _LONGEST_RELOAD if running is None else min([mark, *running.values()])
+        longest = mark - _LONGEST_RELOAD
+        # One that stays in the queue for days must not make every poll read days of reloads.
+        back_to = longest if running is None else max(longest, min([mark, *running.values()]))
         with transient(self._client):
             seen = await self._client.tenant.reloads_created_since(back_to)
         self._running = {

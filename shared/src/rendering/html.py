@@ -16,7 +16,7 @@ import minijinja
 
 from rendering.images import data_uri, picture
 from rendering.language import Language, Scope, meta_values, plain, resolve, rewrite
-from rendering.model import Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
+from rendering.model import Cell, Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
 from rendering.raster import to_png
 from rendering.tags import (
     MAX_BLOCKS,
@@ -39,7 +39,7 @@ def render_html(template: bytes, data: RenderData, options: RenderOptions, *, ve
     """The finished page; without ``vectors`` charts are PNG, as mail programs show no SVG."""
     language = Language(data, options, html=True)
     source, used = prepare(decode(template, options.limits), data)
-    context = _context(used, data, options, vectors=vectors)
+    context = _context(used, data, options, vectors=vectors, texts=SHOWN in source)
     spent = _Budget(options.limits.html_bytes)
     context[_COST] = spent.take
     return language.render(source, context, PLACE)
@@ -162,7 +162,7 @@ def _check_columns(found: list[Expression], scope: Scope, place: str) -> None:
 
 
 def _context(
-    used: list[Expression], data: RenderData, options: RenderOptions, *, vectors: bool
+    used: list[Expression], data: RenderData, options: RenderOptions, *, vectors: bool, texts: bool
 ) -> dict[str, Any]:
     context: dict[str, Any] = {}
     images: dict[str, str] = {}
@@ -178,7 +178,7 @@ def _context(
                 context[root] = raw(data.values[root])
                 context[root + SHOWN] = shown(data.values[root], options)
             elif root in data.tables and root not in context:
-                context[root] = _table(root, data, options)
+                context[root] = _table(root, data, options, texts=texts)
             elif root == "meta":
                 context[root] = meta_values(data)
     context["charts"] = context["images"] = images
@@ -191,12 +191,17 @@ def _tag(name: str, address: str, width: int) -> str:
     return f'<img class="chart" alt="{title}" width="{width}" src="{address}">'
 
 
-def _table(name: str, data: RenderData, options: RenderOptions) -> dict[str, Any]:
+def _table(name: str, data: RenderData, options: RenderOptions, *, texts: bool) -> dict[str, Any]:
+    """A table as the engine sees it; the shown texts of its cells only where the template asks for them."""
     table = data.tables[name]
     names = [c.name for c in table.columns]
-    rows = [plain(dict(zip(names, row, strict=True)), options) for row in table.rows]
-    totals = plain(dict(zip(names, table.totals, strict=True)), options) if table.totals is not None else None
-    return {"rows": rows, "count": len(rows), "totals": totals}
+
+    def record(row: tuple[Cell, ...]) -> dict[str, Any]:
+        cells = dict(zip(names, row, strict=True))
+        return plain(cells, options) if texts else {key: raw(cell) for key, cell in cells.items()}
+
+    totals = record(table.totals) if table.totals is not None else None
+    return {"rows": [record(row) for row in table.rows], "count": len(table.rows), "totals": totals}
 
 
 def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:

@@ -301,7 +301,7 @@ async def test_what_the_simulator_cannot_calculate_is_refused_by_name(simulator:
         doc = await rpc.open()
         for expression, name in (
             ("Aggr(Sum(distance), carrier)", "aggr"),
-            ("Sum(TOTAL distance)", "TOTAL"),
+            ("Sum(TOTAL <origin> distance)", "TOTAL with a list of fields"),
             ("Rank(Sum(distance))", "rank"),
             ("Sum({<carrier=P({<origin={JFK}>})>} distance)", "P()"),
         ):

@@ -103,6 +103,7 @@ def value(model: DataModel, expression: str, **variables: str) -> object:
         ("Sum(NoSuchField)", 0),
         ("Avg(NoSuchField)", None),
         ("Sum(Units) // a comment", 15),
+        ("Sum(Units)/Sum(TOTAL Units)", 1),
     ],
 )
 def test_expressions_have_the_values_qlik_gives_them(
@@ -147,7 +148,7 @@ def test_variables_are_expanded_and_read_by_name(model: DataModel) -> None:
     ("expression", "construct"),
     [
         ("Aggr(Sum(Units), Region)", "aggr"),
-        ("Sum(total Units)", "TOTAL"),
+        ("Sum(total <Units> Units)", "TOTAL with a list of fields"),
         ("Above(Sum(Units))", "above"),
         ("Region like 'N*'", "like"),
         ("Sum({<Region=E({1})>} Units)", "E()"),

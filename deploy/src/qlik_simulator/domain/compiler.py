@@ -60,6 +60,7 @@ class Compiler:
         self.row_columns: list[pl.Expr] = []
         self.aggregates: dict[Node, Value] = {}
         self.aggregate_columns: list[pl.Expr] = []
+        self.total_columns: list[pl.Expr] = []  # the same value for every group: over all of them
         self._open_variables: list[str] = []
 
     def row(self, node: Node) -> Value:
@@ -123,9 +124,9 @@ class Compiler:
                 return Value(-inner.as_number() if sign == "-" else inner.as_number(), shown=inner.shown)
             case Binary(operator, left, right):
                 return _operation(operator, recurse(left), recurse(right))
-            case Call(name, arguments, distinct, chosen_set):
-                if distinct or chosen_set is not None:
-                    raise UnsupportedError(f"a set or DISTINCT in {name}()")
+            case Call(name, arguments, distinct, total, chosen_set):
+                if distinct or total or chosen_set is not None:
+                    raise UnsupportedError(f"a set, DISTINCT or TOTAL in {name}()")
                 values = [recurse(argument) for argument in arguments]
                 return apply_scalar(name, Arguments(values, arguments, self.context.now))
             case _:
@@ -156,7 +157,8 @@ class Compiler:
                 value = self._by_value(call, source, chosen)
         index = len(self.aggregates)
         number_name, text_name = f"a{index}:n", f"a{index}:t"
-        self.aggregate_columns += value.columns(number_name, text_name)
+        columns = self.total_columns if call.total else self.aggregate_columns
+        columns += value.columns(number_name, text_name)
         stored = value.renamed(number_name, text_name)
         self.aggregates[call] = stored
         return stored

@@ -128,6 +128,7 @@ def grouped(dimensions: Sequence[Field], nodes: Sequence[Node], context: Context
         frame.group_by(keys)
         .agg([pl.len().alias("len"), *compiler.aggregate_columns])
         .sort(keys, nulls_last=True)
+        .with_columns(_constants(frame, compiler.total_columns))
     )
     columns = _columns(per_group, values)
     codes = tuple(
@@ -177,7 +178,7 @@ def _frame(
     model = compiler.context.model
     roots = {
         root
-        for expression in (*compiler.row_columns, *compiler.aggregate_columns)
+        for expression in (*compiler.row_columns, *compiler.aggregate_columns, *compiler.total_columns)
         for root in expression.meta.root_names()
     }
     needed = sorted(root for root in roots if root[:2] in {"c:", "n:", "t:"})
@@ -194,8 +195,14 @@ def _frame(
     return frame.with_columns(compiler.row_columns) if compiler.row_columns else frame
 
 
+def _constants(frame: pl.DataFrame, columns: Sequence[pl.Expr]) -> list[pl.Expr]:
+    """What the columns come to over everything, as constants."""
+    whole = frame.select(columns) if columns else frame.select([])
+    return [pl.lit(whole[name][0], dtype=whole[name].dtype).alias(name) for name in whole.columns]
+
+
 def _totals(frame: pl.DataFrame, compiler: Compiler, values: Sequence[Value]) -> tuple[Column, ...]:
-    columns = compiler.aggregate_columns or [pl.lit(0).alias("none")]
+    columns = [*compiler.aggregate_columns, *compiler.total_columns] or [pl.lit(0).alias("none")]
     return _columns(frame.select(columns).head(1), values)
 
 

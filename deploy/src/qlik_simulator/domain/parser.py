@@ -163,7 +163,7 @@ class _Reader:
     def _call(self, name: Token) -> Node:
         self._expect("(")
         chosen_set: SetNode | None = None
-        distinct = False
+        distinct = total = False
         while True:
             if self._take("{"):
                 chosen_set = self._set()
@@ -172,7 +172,10 @@ class _Reader:
                 self._next()
                 distinct = True
             elif self._now.is_word("total"):
-                raise UnsupportedError("TOTAL")
+                self._next()
+                total = True
+                if self._now.is_operator("<"):
+                    raise UnsupportedError("TOTAL with a list of fields")
             elif self._now.is_word("all") and not self._tokens[self._at + 1].is_operator(")", ","):
                 raise UnsupportedError("ALL")
             else:
@@ -183,7 +186,9 @@ class _Reader:
             while self._take(","):
                 arguments.append(self.expression())
         self._expect(")")
-        return Call(name.value.lower(), tuple(arguments), distinct=distinct, chosen_set=chosen_set)
+        return Call(
+            name.value.lower(), tuple(arguments), distinct=distinct, total=total, chosen_set=chosen_set
+        )
 
     def _set(self) -> SetNode:
         left = self._set_term()

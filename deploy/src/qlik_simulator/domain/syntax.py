@@ -45,11 +45,12 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function with its arguments; the set and ``distinct`` belong to aggregations only."""
+    """A function with its arguments; the set, ``distinct`` and ``total`` belong to aggregations only."""
 
     name: str
     arguments: tuple["Node", ...]
     distinct: bool = False
+    total: bool = False
     chosen_set: "SetNode | None" = None
 
 

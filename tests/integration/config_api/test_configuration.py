@@ -317,6 +317,13 @@ async def test_a_new_file_must_not_show_what_a_report_of_the_template_does_not_b
     assert 1 == (await admin.get("/api/v1/templates/delays-page")).json()["version"]
 
 
+async def test_a_client_managed_site_makes_no_exports_by_itself(admin: httpx.AsyncClient) -> None:
+    await configure(admin)
+    body = {**REPORT, "id": "r", "template_id": None, "data": [], "native": {"kind": "sheet", "id": "s"}}
+    refused = await admin.post("/api/v1/reports", json=body)
+    assert "client-managed" in (await _problems(refused))["native"]
+
+
 async def test_lists_come_in_pages(admin: httpx.AsyncClient) -> None:
     for index in range(5):
         await admin.post("/api/v1/recipients", json={"id": f"p{index}", "name": f"P{index}"})

@@ -51,6 +51,7 @@ async def test_a_report_whose_app_has_everything_is_in_order(site: SimulatedSite
         {"kind": "expression", "name": "n", "expression": "Count(flight)"},
         {"kind": "variable", "name": "late", "variable": "vLate"},
         {"kind": "field", "name": "months", "field": "month"},
+        {"kind": "image", "name": "picture", "object_id": "bar-airlines"},
         {
             "kind": "table",
             "name": "t",
@@ -71,6 +72,7 @@ async def test_everything_the_app_does_not_have_is_named_with_its_place(site: Si
         {"kind": "table", "name": "t", "dimensions": [{"name": "d", "expression": "dst"}]},
         {"kind": "object", "name": "o", "object_id": "no-such-object"},
         {"kind": "expression", "name": "open", "expression": "Count(flight"},
+        {"kind": "image", "name": "picture", "object_id": "no-such-picture"},
         filters=[{"field": "orign", "values": ["JFK"]}],
         iteration={"field": "carier"},
     )
@@ -84,6 +86,7 @@ async def test_everything_the_app_does_not_have_is_named_with_its_place(site: Si
         "data.3.dimensions.0.expression",
         "data.4.object_id",
         "data.5.expression",
+        "data.6.object_id",
         "filters.0.field",
         "iteration.field",
     } == set(problems)

@@ -17,7 +17,7 @@ from config_api.domain.validation import (
     timezone_problems,
     unknown_fields,
 )
-from contracts.configuration import ConnectionKind, OutputFormat, TemplateKind
+from contracts.configuration import ConnectionKind, NativeKind, OutputFormat, TemplateKind
 from contracts.triggers import ReloadOn, ReloadTrigger
 from rendering.engine import RENDERERS
 from support.config_api_kit import CONNECTION, REPORT, STORAGE, TASK
@@ -152,6 +152,34 @@ def test_a_format_has_to_be_one_the_template_makes(
 ) -> None:
     draft = _task(reports=[{"id": "r1", "report_id": "delays", "format": wanted}])
     assert ("reports.0.format" not in _fields(draft, {"delays": kind})) is fine
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fine"), [("%d.%m.%Y", True), ("%Y-%m-%d %H:%M", True), ("dd.mm.yyyy", False), ("%Q", False)]
+)
+def test_a_pattern_for_dates_has_to_be_one(pattern: str, *, fine: bool) -> None:
+    report = {**TASK["reports"][0], "options": {"date_format": pattern}}
+    assert ("reports.0.options.date_format" not in _fields(_task(reports=[report]))) is fine
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "fine"),
+    [
+        (NativeKind.SHEET, "pdf", True),
+        (NativeKind.SHEET, "xlsx", False),
+        (NativeKind.OBJECT_DATA, "xlsx", True),
+    ],
+)
+def test_an_export_of_qliks_has_the_formats_qlik_makes(kind: NativeKind, wanted: str, *, fine: bool) -> None:
+    draft = _task(reports=[{"id": "r1", "report_id": "delays", "format": wanted}])
+    assert ("reports.0.format" not in _fields(draft, {"delays": kind})) is fine
+
+
+def test_an_export_of_qliks_takes_neither_template_nor_data() -> None:
+    native = {"kind": "sheet", "id": "s"}
+    assert "native" in _fields(ReportDraft.model_validate({**REPORT, "native": native}))
+    alone = {**REPORT, "native": native, "template_id": None, "data": []}
+    assert _fields(ReportDraft.model_validate(alone)) == set()
 
 
 def test_charts_and_sorting_name_what_there_is() -> None:

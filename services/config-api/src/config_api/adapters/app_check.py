@@ -13,6 +13,7 @@ from contracts.configuration import (
     DataItem,
     ExpressionItem,
     FieldItem,
+    ImageItem,
     ObjectItem,
     Report,
     TableItem,
@@ -84,6 +85,8 @@ class _Look:
         for index, item in enumerate(self._report.data):
             if isinstance(item, ChartItem):
                 self._chart(f"data.{index}", item)
+        if self._report.native is not None:
+            await self._ask("native.id", session.children, self._report.native.id)
         for index, each in enumerate(self._report.filters):
             await self._field(session, f"filters.{index}.field", each.field)
         if self._report.iteration is not None:
@@ -106,6 +109,8 @@ class _Look:
                     await self._expression(session, f"{place}.measures.{number}.expression", text)
             case ObjectItem():
                 await self._object(session, place, item)
+            case ImageItem():
+                await self._ask(f"{place}.object_id", session.children, item.object_id)
 
     async def _expression(self, session: AppSession, place: str, expression: str) -> None:
         await self._ask(place, session.check_expression, expression)

@@ -23,7 +23,15 @@ from config_api.domain.drafts import (
 )
 from config_api.domain.errors import Problem
 from config_api.domain.passwords import password_problems
-from contracts.configuration import ChartItem, NativeKind, OutputFormat, StorageKind, TableItem, TemplateKind
+from contracts.configuration import (
+    ChartItem,
+    NativeKind,
+    OutputFormat,
+    OutputOptions,
+    StorageKind,
+    TableItem,
+    TemplateKind,
+)
 from contracts.triggers import (
     AllReloadsTrigger,
     AnyReloadTrigger,
@@ -59,6 +67,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LABEL = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
 _LOCAL = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$")
 _SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|api_?key|token|private_?key)")
+_DIRECTIVE = re.compile(r"%-?[YymdeHIMSfpjVGuaAbB]|%%")
 _INT64 = 2**63
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -263,6 +272,7 @@ def _task(draft: TaskDraft, templates: Mapping[str, Source]) -> Iterator[Problem
     for index, report in enumerate(draft.reports):
         if report.report_id in templates:
             yield from format_problems(f"reports.{index}.format", report.format, templates[report.report_id])
+        yield from _patterns(f"reports.{index}.options", report.options)
         for place, target in enumerate(report.storage):
             yield from _path(f"reports.{index}.storage.{place}.path", target.path)
     yield from _addresses(draft)
@@ -319,6 +329,14 @@ def _window(field: str, trigger: AllReloadsTrigger) -> Iterator[Problem]:
         message = f"{trigger.late_at} is not after the window has opened at {trigger.since}"
         remedy = "choose a later time, or set late_next_day if it is meant to be on the next day"
         yield Problem(f"{field}.late_at", message, remedy)
+
+
+def _patterns(field: str, options: OutputOptions) -> Iterator[Problem]:
+    for name in ("date_format", "datetime_format"):
+        pattern = getattr(options, name)
+        if pattern is not None and ("%" in _DIRECTIVE.sub("", pattern) or not _DIRECTIVE.search(pattern)):
+            remedy = "directives such as %Y, %m, %d, %B, %b, %A, %H, %M and %S, as in %d.%m.%Y"
+            yield Problem(f"{field}.{name}", f"{pattern!r} is no pattern for dates", remedy)
 
 
 def formats_of(source: Source) -> frozenset[OutputFormat]:

@@ -8,12 +8,12 @@ from config_api.domain.bindings import unbound
 from config_api.domain.changes import Stamp, Stored, Upload
 from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
-from config_api.domain.kinds import KINDS, REPORT, TASK, TEMPLATE, Kind
+from config_api.domain.kinds import CONNECTION, KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
 from config_api.domain.validation import Source
 from config_api.ports import ConfigurationStore, Seal, SiteCheck
-from contracts.configuration import NativeKind, Report, Template, TemplateKind, TemplateUses
+from contracts.configuration import ConnectionKind, NativeKind, Report, Template, TemplateKind, TemplateUses
 from runtime.clock import Clock
 
 _SWITCH_ATTEMPTS = 5
@@ -179,6 +179,7 @@ class Configuration:
             sources = await self._sources(found.get(REPORT.name, {}))
         if isinstance(draft, ReportDraft):
             problems += _of_data(draft, found.get(TEMPLATE.name, {}).get(draft.template_id or ""))
+            problems += _of_site(draft, found.get(CONNECTION.name, {}).get(draft.connection_id))
         return problems, sources
 
     async def _sources(self, reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Source]:
@@ -200,6 +201,15 @@ def _of_data(draft: ReportDraft, template: Mapping[str, Any] | None) -> list[Pro
         return [Problem("data", "is empty, and there is no template", "add data or a template")]
     uses = Template.model_validate(template).uses if template else None
     return unbound(uses, draft.data) if uses else []
+
+
+def _of_site(draft: ReportDraft, connection: Mapping[str, Any] | None) -> list[Problem]:
+    if draft.native is None or connection is None or connection["kind"] == ConnectionKind.CLOUD.value:
+        return []
+    message = "is what Qlik Cloud exports by itself, and the connection is to a client-managed site"
+    return [
+        Problem("native", message, "use a template with the app's data, or no template to export a table")
+    ]
 
 
 def _at(before: Stored, expected: int) -> Stored:

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from standalone.platform import ADMIN_EMAIL
-from support.platforms import Stage
+from support.platforms import CUSTOMERS_APP, Stage
 from support.servers import unique
 
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -123,3 +123,20 @@ async def test_a_wrong_password_is_told_and_lets_nobody_in(stage: Stage, page: P
     answer = await page.goto(f"{stage.platform.console_url}/status")
     assert answer is not None
     assert "/sign-in" in page.url
+
+
+async def test_an_app_is_picked_from_the_list_of_its_site(stage: Stage, page: Page) -> None:
+    await sign_in(page, stage, ADMIN_EMAIL, stage.platform.admin_password)
+
+    await page.get_by_role("link", name="Qlik sites").click()
+    row = page.get_by_role("row").filter(has_text="customers-site")
+    await row.get_by_role("link", name="Apps and details").click()
+    await page.get_by_label("Words of name").fill("cust")
+    await page.get_by_role("button", name="Search").click()
+
+    await expect(
+        page.get_by_role("region", name="Apps").get_by_text(CUSTOMERS_APP, exact=True)
+    ).to_be_visible()
+    await page.get_by_label("Words of name").fill("no app is called like this")
+    await page.get_by_role("button", name="Search").click()
+    await expect(page.get_by_text("No app has these words")).to_be_visible()

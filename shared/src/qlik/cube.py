@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qlik import formats
+from qlik.bulk import without_collector
 from qlik.errors import Aborted, CalculationFailed, LimitReached, ProtocolError, engine_code_error
 from qlik.model import Cell, Column, Dimension, Measure, Row, RowPage, Sort
 from qlik.paging import Area, bands
@@ -247,7 +248,8 @@ async def straight_rows(
 def read_rows(matrix: Matrix, readers: Sequence[formats.Reader], *, what: str) -> list[Row]:
     """The rows of a matrix. Raises ProtocolError when a cell is none."""
     try:
-        return [tuple([read(cell) for read, cell in zip(readers, row, strict=True)]) for row in matrix]
+        with without_collector():
+            return [tuple([read(cell) for read, cell in zip(readers, row, strict=True)]) for row in matrix]
     except (AttributeError, TypeError, ValueError):
         raise ProtocolError(f"{what}: a page holds what is no cell", code="cell") from None
 

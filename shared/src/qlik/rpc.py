@@ -21,6 +21,7 @@ from websockets.exceptions import (
 )
 
 from qlik import greeting
+from qlik.bulk import without_collector
 from qlik.errors import Aborted, ConfigurationError, ProtocolError, QlikError, Transient, engine_error
 from qlik.site import Limits
 from qlik.upgrade import Upgrade, connect_here
@@ -279,7 +280,8 @@ class EngineConnection:
 
     def _take(self, text: str | bytes) -> None:
         try:
-            frame = json.loads(text)
+            with without_collector():
+                frame = json.loads(text)
         except (ValueError, RecursionError):
             raise ProtocolError("The engine sent a frame that is no JSON", code="not-json") from None
         if not isinstance(frame, dict):

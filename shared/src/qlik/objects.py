@@ -293,6 +293,13 @@ async def _stacked(
     dimensions = tuple(column for column in form.columns if column.role == "dimension")
     measures = tuple(column for column in form.columns if column.role == "measure")
     rows_allowed(form.height, max(form.width, 1), bounds, what=_what(found))
+    if len({column.name for column in measures}) < len(measures):
+        # Nodes name their measure by its title, and by nothing else.
+        raise ConfigurationError(
+            f"{_what(found)} has two measures of the same title",
+            code="titles",
+            remedy="Give its measures different titles.",
+        )
     rows: list[Row] = []
     version = connection.version(found.ref.handle)
     for band in bands(max(form.width, 1), form.height):

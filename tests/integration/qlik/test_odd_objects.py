@@ -76,11 +76,15 @@ async def test_an_auto_chart_is_read_from_a_chart_made_of_what_it_chose(engine: 
     ("layout", "told"),
     [
         ({"visualization": "treemap", "qHyperCube": cube(qMode="T")}, "keeps its data as a tree"),
+        (
+            {"visualization": "barchart", "qHyperCube": cube(qMode="K", qMeasureInfo=[INFO, INFO])},
+            "two measures of the same title",
+        ),
         ({"visualization": "text-image"}, r"\(text-image\) holds no table"),
         ({"visualization": "auto-chart"}, r"\(auto-chart\) holds no table"),
     ],
 )
-async def test_what_has_no_rows_is_refused_by_its_type(
+async def test_what_has_no_sure_rows_is_refused_and_says_why(
     engine: ScriptedEngine, layout: dict[str, Any], told: str
 ) -> None:
     engine.answers["GetLayout"] = {"qLayout": layout}

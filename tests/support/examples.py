@@ -1,6 +1,6 @@
 """The data that the example templates of the docs are shown with: sales of two regions, made up."""
 
-from rendering import ChartSpec, ColumnData, Meta, RenderData, Series, TableData
+from rendering import ChartSpec, ColumnData, Formatted, Meta, RenderData, Series, TableData
 from support.report_data import NOW
 
 REGIONS = {
@@ -30,6 +30,10 @@ def rows() -> list[tuple[str, str, str, int, float, float]]:
     return found
 
 
+def _euros(value: float) -> str:
+    return f"{value:,.2f} €".translate(str.maketrans(",.", ".,"))
+
+
 def sales(more: int = 0) -> RenderData:
     """The report data; ``more`` products in the last group, to see what grows."""
     lines = rows()
@@ -51,5 +55,8 @@ def sales(more: int = 0) -> RenderData:
     )
     meta = Meta(NOW, report="Sales by region", task="Weekly sales", recipient="Ada Lovelace")
     return RenderData(
-        meta, {"target": 10_000, "total": total}, {"sales": table}, {"by_region": chart, "logo": _LOGO}
+        meta,
+        {"target": 10_000, "total": Formatted(total, _euros(total))},
+        {"sales": table},
+        {"by_region": chart, "logo": _LOGO},
     )

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from prometheus_client import Counter, Histogram
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -27,6 +28,17 @@ from runtime.ledger import Lease, Ledger
 from runtime.store import Store, store_errors
 
 log = structlog.get_logger(__name__)
+
+SLOT_WAIT = Histogram(
+    "broadsheet_qlik_slot_wait_seconds",
+    "How long a job waited for the right to open a session at a Qlik site.",
+    buckets=(0.01, 0.1, 1, 5, 15, 60, 180),
+)
+SLOTS_MISSED = Counter(
+    "broadsheet_qlik_slots_missed_total",
+    "Sessions at a Qlik site that could not begin (`no-slot`) or had to end (`slot-lost`).",
+    ["reason"],
+)
 
 SLOTS = "generator_site_slots"
 CIRCUITS = "generator_site_circuits"
@@ -71,7 +83,8 @@ class MongoGate:
     @asynccontextmanager
     async def slot(self, key: str, *, capacity: int, linger_s: float = 0) -> AsyncIterator[None]:
         """See SiteGate. Raises Transient when MongoDB is away, SiteBusy when no slot comes free in time."""
-        lease, until = await self._wait(key, capacity)
+        with SLOT_WAIT.time():
+            lease, until = await self._wait(key, capacity)
         limit = asyncio.timeout_at(until)
         try:
             async with limit:
@@ -86,6 +99,7 @@ class MongoGate:
             if not limit.expired():
                 raise
             log.warning("slot lost", key=key)
+            SLOTS_MISSED.labels("slot-lost").inc()
             raise QlikTransient(
                 f"The right to a session at {key} could not be kept",
                 code="slot-lost",
@@ -110,6 +124,7 @@ class MongoGate:
                     await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas
                     pause = min(pause * 1.5, _LONGEST_PAUSE_S)
         except TimeoutError:
+            SLOTS_MISSED.labels("no-slot").inc()
             raise SiteBusy(
                 f"All {capacity} sessions that may be open at {key} were in use for "
                 f"{self._wait_for.total_seconds():g} s",

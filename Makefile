@@ -70,8 +70,12 @@ demo: setup system ## run the main job on embedded servers; ONCE=1 ends by itsel
 browser: setup ## install, besides, a Chromium for the tests of the console
 	@bash deploy/system-packages.sh browser
 
+.PHONY: office
+office: setup ## install, besides, LibreOffice for Office reports as PDF and their tests
+	@bash deploy/system-packages.sh office
+
 .PHONY: test
-test: setup browser ## run every test that fits into a coffee break, on real servers
+test: setup browser office ## run every test that fits into a coffee break, on real servers
 	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not chaos' $(TEST_ARGS)
 	@# on its own: beside the other suites' servers two cores are too few for it to say anything about time
 	$(MAKE) --no-print-directory chaos
@@ -85,11 +89,11 @@ chaos: setup system ## kill and restart everything in turn, and check what holds
 	pytest -q -m chaos tests/chaos
 
 .PHONY: slow
-slow: setup browser ## run what takes too long for make test: the same claims on more cases
+slow: setup browser office ## run what takes too long for make test: the same claims on more cases
 	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(TEST_ARGS)
 
 .PHONY: bench
-bench: setup system ## measure; prints ratios of one run
+bench: setup office ## measure; prints ratios of one run
 	PYTHONPATH=tests python -m bench.rendering
 	PYTHONPATH=tests python -m bench.qlik_cube $(CUBE_ARGS)
 	PYTHONPATH=tests python -m bench.notice $(NOTICE_ARGS)

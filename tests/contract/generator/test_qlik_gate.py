@@ -53,10 +53,10 @@ class GatePromises:
             pass
 
     async def test_a_slot_that_lingers_is_free_only_later(self, gates: tuple[SiteGate, SiteGate]) -> None:
-        async with gates[0].slot("site", capacity=1, linger_s=0.3):
+        async with gates[0].slot("site", capacity=1, linger_s=1.5):
             pass
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.15), gates[1].slot("site", capacity=1):
+            async with asyncio.timeout(0.2), gates[1].slot("site", capacity=1):
                 pass
         async with asyncio.timeout(10), gates[1].slot("site", capacity=1):
             pass
@@ -100,8 +100,8 @@ class TestMongoGate(GatePromises):
         assert "sessions_per_user" in caught.value.remedy
 
     async def test_a_slot_is_kept_for_longer_than_a_lease(self, store: Store) -> None:
-        short = timedelta(seconds=0.6)
-        gate, other = await mongo_gate(store, lease=short), await mongo_gate(store, lease=short, wait=1.5)
+        short = timedelta(seconds=2)
+        gate, other = await mongo_gate(store, lease=short), await mongo_gate(store, lease=short, wait=3)
         async with gate.slot("site", capacity=1):
             with pytest.raises(SiteBusy):
                 async with other.slot("site", capacity=1):
@@ -167,7 +167,7 @@ from runtime.store import open_store
 
 async def main(uri, database):
     async with open_store(uri, database) as store:
-        gate = MongoGate(store, SystemClock(), lease_for=timedelta(seconds=2))
+        gate = MongoGate(store, SystemClock(), lease_for=timedelta(seconds=5))
         async with gate.slot("site", capacity=2), gate.slot("site", capacity=2):
             print("held", flush=True)
             await asyncio.sleep(600)

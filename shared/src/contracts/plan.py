@@ -13,14 +13,13 @@ from contracts.configuration import (
     Condition,
     DataItem,
     Email,
-    NativeExport,
     NotificationSettings,
     OutputFormat,
-    OutputOptions,
     TemplateKind,
     UnknownPolicy,
 )
 from contracts.events import Channel, TriggerInfo
+from contracts.output import NativeExport, OutputOptions
 
 
 class PlannedReport(Wire):

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 import pyzipper  # type: ignore[import-untyped]
 
-from contracts.configuration import ColumnDef, DataItem, ObjectItem, OutputFormat, OutputOptions, TableItem
+from contracts.configuration import (
+    ColumnDef,
+    DataItem,
+    ObjectItem,
+    OutputFormat,
+    TableItem,
+)
+from contracts.output import OutputOptions
 from contracts.plan import PlannedReport, PlannedUnit
 from generator.adapters.finishing import export_table
 from generator.adapters.qlik_reader import QlikReader

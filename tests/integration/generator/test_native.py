@@ -12,10 +12,9 @@ from contracts.configuration import (
     ConnectionKind,
     DataItem,
     ImageItem,
-    NativeExport,
-    NativeKind,
     OutputFormat,
 )
+from contracts.output import NativeExport, NativeKind
 from contracts.plan import PlannedReport, PlannedUnit
 from generator.adapters.qlik_reader import QlikReader
 from generator.adapters.qlik_sites import QlikSites

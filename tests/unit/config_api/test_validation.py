@@ -8,16 +8,21 @@ from pydantic import ValidationError
 
 from config_api.adapters.site_check import check_site
 from config_api.domain.drafts import ConnectionDraft, ReportDraft, StorageSpaceDraft, TaskDraft
+from config_api.domain.formats import FORMATS, Source
 from config_api.domain.references import references
 from config_api.domain.validation import (
-    FORMATS,
     check,
     cron_problems,
     email_problems,
     timezone_problems,
     unknown_fields,
 )
-from contracts.configuration import ConnectionKind, NativeKind, OutputFormat, TemplateKind
+from contracts.configuration import (
+    ConnectionKind,
+    OutputFormat,
+    TemplateKind,
+)
+from contracts.output import NativeKind
 from contracts.triggers import ReloadOn, ReloadTrigger
 from rendering.engine import RENDERERS
 from support.config_api_kit import CONNECTION, REPORT, STORAGE, TASK
@@ -27,7 +32,7 @@ def _task(**changes: Any) -> TaskDraft:
     return TaskDraft.model_validate({**TASK, **changes})
 
 
-def _fields(draft: Any, templates: dict[str, TemplateKind | None] | None = None) -> set[str]:
+def _fields(draft: Any, templates: dict[str, Source] | None = None) -> set[str]:
     problems = check(draft, templates)
     assert all(problem.message and problem.remedy for problem in problems), (
         "every problem says how to mend it"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.configuration import OutputOptions
+from contracts.output import OutputOptions
 from generator.domain.localising import localised, options_for
 from rendering.model import ColumnData, Formatted, RenderOptions, TableData
 

@@ -14,13 +14,13 @@ from contracts.configuration import (
     Iteration,
     MailSettings,
     Name,
-    NativeExport,
     NotificationSettings,
     StorageKind,
     TaskRecipient,
     TaskReport,
     TestMode,
 )
+from contracts.output import NativeExport
 from contracts.triggers import Trigger
 
 Slug = Annotated[

@@ -8,12 +8,19 @@ from config_api.domain.bindings import unbound
 from config_api.domain.changes import Stamp, Stored, Upload
 from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
+from config_api.domain.formats import Source
 from config_api.domain.kinds import CONNECTION, KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
-from config_api.domain.validation import Source
 from config_api.ports import ConfigurationStore, Seal, SiteCheck
-from contracts.configuration import ConnectionKind, NativeKind, Report, Template, TemplateKind, TemplateUses
+from contracts.configuration import (
+    ConnectionKind,
+    Report,
+    Template,
+    TemplateKind,
+    TemplateUses,
+)
+from contracts.output import NativeKind
 from runtime.clock import Clock
 
 _SWITCH_ATTEMPTS = 5

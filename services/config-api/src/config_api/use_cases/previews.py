@@ -10,11 +10,11 @@ from config_api.domain.errors import (
     Problem,
     TooManyError,
 )
+from config_api.domain.formats import Source, format_problems, formats_of
 from config_api.domain.kinds import RECIPIENT, REPORT, TEMPLATE
 from config_api.domain.previews import MOST, WITHIN, PreviewRequest, PreviewWish, request_preview
 from config_api.domain.projection import PREVIEWS, Document
 from config_api.domain.rights import Actor, Right, demand
-from config_api.domain.validation import Source, format_problems, formats_of
 from config_api.ports import ConfigurationStore, Files, PreviewStore, Views
 from contracts.base import Artifact
 from contracts.configuration import Report, TemplateKind

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 import qlik
-from contracts.configuration import ImageItem, NativeExport, NativeKind, OutputFormat
+from contracts.configuration import (
+    ImageItem,
+    OutputFormat,
+)
+from contracts.output import NativeExport, NativeKind
 from contracts.plan import PlannedReport
 from generator.adapters.qlik_data import object_table
 from generator.ports import Exported

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from contracts.configuration import OutputOptions
+from contracts.output import OutputOptions
 from rendering.model import Cell, Formatted, RenderOptions, TableData
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from openpyxl.utils.cell import rows_from_range
 
 from rendering import OutputFormat, RenderOptions, TemplateError, TemplateKind, render
 from support.office_files import need_office_files
@@ -89,21 +90,32 @@ def _without_results(xml: bytes, touched: str, name: str) -> bytes:
     root = etree.fromstring(xml)
     space = root.tag.removesuffix("worksheet")
     data = root.find(space + "sheetData")
+    spilled = _spilled(root, space)
     for row in data if data is not None else ():
-        if name == touched:
-            row.set("r", "")
-            row.tail = None
         for one in row:
-            if name == touched:
-                one.set("r", "")
-            if one.find(space + "f") is not None:
+            if one.find(space + "f") is not None or one.get("r") in spilled:
                 one.set("t", "")
                 value = one.find(space + "v")
                 if value is not None:
                     one.remove(value)
+            if name == touched:
+                one.set("r", "")
+        if name == touched:
+            row.set("r", "")
+            row.tail = None
     if data is not None:
         data.text = data.tail = None
     return etree.tostring(root, method="c14n")
+
+
+def _spilled(root: Any, space: str) -> set[str]:
+    """The cells that array formulas and what-if tables fill."""
+    found: set[str] = set()
+    for formula in root.iter(space + "f"):
+        if formula.get("t") in {"array", "dataTable"} and formula.get("ref"):
+            for cells in rows_from_range(formula.get("ref")):
+                found.update(cells)
+    return found
 
 
 def _workbook(xml: bytes) -> bytes:

@@ -383,3 +383,32 @@ def test_dates_count_from_1904_where_the_workbook_does() -> None:
     content = filled(out.getvalue(), report({"day": days[0]}, {"d": table("day", *((d,) for d in days))}))
     assert [c.value for c in opened(content)["S"]["A"][:3]] == [datetime(2026, 3, d) for d in (9, 9, 10)]
     assert texts(part(content, "xl/worksheets/sheet1.xml"), "v")[-1] == "44629", "a total counts so, too"
+
+
+def test_results_are_kept_where_nothing_they_depend_on_was_filled() -> None:
+    """A cube or a circular model cannot be computed by whoever reads the file next."""
+
+    def fill(book: Any, sheet: Any) -> None:
+        book.define_name("rate", "=S!$A$1")
+        sheet.write("A1", "{{ n }}")
+        kept = {
+            "B23": "=1+1", "B24": "=B23*2", "B25": "=B25+1", "B26": '=CUBEVALUE("x",A1)', "B27": "=Away!A1",
+        }  # fmt: skip
+        dropped = {"C3": "=A1+1", "C8": "=C3*2", "C9": "=SUM(C7:C8)", "C10": "=rate*3", "C11": "=TODAY()"}
+        for cell, formula in (kept | dropped).items():
+            sheet.write_formula(cell, formula, value=7)
+        sheet.write_array_formula("E12:E13", "{=A1:A2*2}", value=7)
+        sheet.write_number("E13", 7)
+        away = book.add_worksheet("Away")
+        away.write_formula("A1", "=2+2", value=7)
+        away.write_formula("A2", "=S!C8+1", value=7)
+        away.write_formula("A3", "=A2+1", value=7)
+        away.write_formula("A4", "=A1+1", value=7)
+
+    content = filled(build(fill), report({"n": 5}))
+    sheet = part(content, "xl/worksheets/sheet1.xml")
+    stored = {c.get("r"): c.findtext("{*}v") for c in sheet.iter("{*}c") if c.get("r") != "A1"}
+    assert {r for r, v in stored.items() if v == "7"} == {"B23", "B24", "B25", "B26", "B27"}
+    assert {r for r, v in stored.items() if v is None} == {"C3", "C8", "C9", "C10", "C11", "E12", "E13"}
+    away = part(content, "xl/worksheets/sheet2.xml")
+    assert ["7", None, None, "7"] == [c.findtext("{*}v") for c in away.iter("{*}c")]

@@ -19,7 +19,7 @@ from rendering.xlsx.formula import split_cell, translate
 from rendering.xlsx.known import Known
 from rendering.xlsx.layout import Plan, Turn, vanished
 from rendering.xlsx.moves import Plans, downwards, inside, mover, outside
-from rendering.xlsx.others import follow
+from rendering.xlsx.others import Others
 from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.pictures import add_pictures
@@ -88,8 +88,12 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
             view[sheet.name.lower()] = sheet.plan
         view.renames |= {sheet.name.lower(): sheet.title} if sheet.title else {}
         sheet.views = view
+    others = Others(book.package, (book.part, book.root), book.touched, idle=not book.plans)
+    results = others.results(book.touched, book.plans, sheet_copies.gone)
+    for sheet in book.touched:
+        sheet.stale = results.stale.get(sheet.name.lower(), set())
     _write_sheets(book)
-    _others(book)
+    others.follow(book.plans, results)
     _names(book, sheet_copies)
     _drawings(book)
     _finish(book, sheets_changed=sheet_copies.changed)
@@ -218,22 +222,6 @@ def _number(column: str) -> int:
     for letter in column:
         result = result * 26 + ord(letter) - 64
     return result
-
-
-def _others(book: Book) -> None:
-    """Sheets without tags that look at what was filled."""
-    done = {sheet.part for sheet in book.touched}
-    parts = {rel.id: rel.target for rel in book.package.rels(book.part) if rel.kind == "worksheet"}
-    sheets: dict[str, str] = {}
-    for entry in descendants(book.root, "sheet"):
-        part = parts.get(next((v for k, v in entry.attrib.items() if k.endswith("}id")), ""), "")
-        if part in book.package and part not in done:
-            sheets[entry.get("name", "").lower()] = part
-    names = {e.get("name", "").lower(): e.text or "" for e in descendants(book.root, "definedName")}
-    filled = {sheet.name.lower() for sheet in book.touched} | set(book.tables)
-    filled |= {sheet.title.lower() for sheet in book.touched if sheet.title}
-    if sheets and filled | set(book.plans):
-        follow(book.package, sheets, names, book.plans, filled)
 
 
 def _names(book: Book, copies: SheetCopies) -> None:

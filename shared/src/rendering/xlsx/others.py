@@ -1,77 +1,105 @@
-"""Sheets without tags that look at filled ones: their references follow, their stored results are dropped.
-
-A spreadsheet computes them when it opens the file. Readers of values (previews, phones) would show the
-results the template was saved with: no result is better than one of other data.
-"""
+"""Sheets without tags that look at filled ones: references follow, results no longer true are dropped."""
 
 import re
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from rendering.opc import Package, child, descendants, local, serialize
-from rendering.xlsx.formula import sheet_names
+from rendering.xlsx.formula import sheet_names, split_cell
 from rendering.xlsx.moves import Plans, outside
+from rendering.xlsx.results import Formula, Results, formulas_of
+from rendering.xlsx.sheet import Sheet
 
 Element = Any
 _FORMULA = re.compile(rb"<(?:\w+:)?(?:f|formula[12]?)[ >]")
-_WORD = re.compile(r"[^\W\d][\w.]*")
 _MOVED = ("f", "formula", "formula1", "formula2")
 
 
-def follow(
-    package: Package, sheets: dict[str, str], names: dict[str, str], plans: Plans, filled: AbstractSet[str]
-) -> None:
-    """Bring the other sheets (parts by lower-case name) up to date.
+class Others:
+    """The worksheets of a workbook that have no tags, by their names in lower case."""
 
-    ``names`` are defined names and Excel tables with what they stand for; ``filled`` has the sheets whose
-    values are new, and the names of their Excel tables.
-    """
-    moved = {name for name, plan in plans.items() if plan.changed} | set(plans.renames)
-    fresh = set(filled) | moved
-    _spread(names, fresh)
-    waiting = {name: part for name, part in sheets.items() if _FORMULA.search(package.read(part))}
-    roots = {name: package.xml(part) for name, part in waiting.items()}
-    again = True
-    while again:
-        again = False
-        for name, root in list(roots.items()):
-            if not any(_uses(f.text or "", fresh) for f in descendants(root, *_MOVED)):
-                continue
-            del roots[name]
-            fresh.add(name)
-            _spread(names, fresh)
-            again = True
-            if _update(root, plans, moved):
-                package.write(waiting[name], serialize(root))
+    def __init__(
+        self, package: Package, book: tuple[str, Element], touched: list[Sheet], *, idle: bool
+    ) -> None:
+        self._package = package
+        part, self._root = book
+        done = {sheet.part for sheet in touched}
+        parts = {rel.id: rel.target for rel in package.rels(part) if rel.kind == "worksheet"}
+        self.parts: dict[str, str] = {}
+        for entry in descendants(self._root, "sheet"):
+            target = parts.get(next((v for k, v in entry.attrib.items() if k.endswith("}id")), ""), "")
+            if target in package and target not in done:
+                self.parts[entry.get("name", "").lower()] = target
+        self._roots = {
+            name: package.xml(target)
+            for name, target in self.parts.items()
+            if not idle and _FORMULA.search(package.read(target))
+        }
+
+    def results(self, touched: list[Sheet], plans: Plans, gone: AbstractSet[str]) -> Results:
+        """Which stored results of the whole workbook are no longer true."""
+        formulas: dict[str, list[Formula]] = {name: _formulas(root) for name, root in self._roots.items()}
+        rows: dict[str, list[int]] = {}
+        tables: dict[str, tuple[str, int, int]] = {}
+        for sheet in touched:
+            name = sheet.name.lower()
+            if name not in rows:
+                formulas[name] = formulas_of(sheet.rows.items())
+                rows[name] = sorted(_new_rows(sheet))
+        for name, part in [*((s.name.lower(), s.part) for s in touched), *self.parts.items()]:
+            for table in self._package.related(part, "table"):
+                tables |= _table(self._package.xml(table), name)
+        names = {e.get("name", "").lower(): e.text or "" for e in descendants(self._root, "definedName")}
+        everything = set(gone) | {name for name in plans.renames if name not in rows}
+        return Results(formulas, names, tables, rows, everything).follow()
+
+    def follow(self, plans: Plans, results: Results) -> None:
+        """Move references and drop results."""
+        moved = {name for name, plan in plans.items() if plan.changed} | set(plans.renames)
+        for name, root in self._roots.items():
+            if _update(root, plans, moved, results.stale.get(name, set())):
+                self._package.write(self.parts[name], serialize(root))
 
 
-def _spread(names: dict[str, str], fresh: set[str]) -> None:
-    """A name for something new is something new."""
-    again = True
-    while again:
-        found = {name for name, text in names.items() if name not in fresh and _uses(text, fresh)}
-        fresh |= found
-        again = bool(found)
+def _formulas(root: Element) -> list[Formula]:
+    data = child(root, "sheetData")
+    rows = [e for e in (data if data is not None else ()) if local(e) == "row"]
+    at, numbered = 0, []
+    for row in rows:
+        at = int(row.get("r") or at + 1)
+        numbered.append((at, row))
+    return formulas_of(numbered)
 
 
-def _uses(formula: str, fresh: AbstractSet[str]) -> bool:
-    if not formula:
-        return False
-    there = {name.lower() for name in sheet_names(formula)}
-    if there & fresh or any(":" in name for name in there):
-        return True
-    return any(word.lower() in fresh for word in _WORD.findall(formula))
+def _new_rows(sheet: Sheet) -> set[int]:
+    """Rows with tags, and those of blocks."""
+    found = set(sheet.filled_rows())
+    for region in sheet.plan.root.regions if sheet.plan is not None else ():
+        found.update(range(region.first, region.last + 1))
+    return found
 
 
-def _update(root: Element, plans: Plans, moved: AbstractSet[str]) -> bool:
+def _table(root: Element, sheet: str) -> dict[str, tuple[str, int, int]]:
+    first, _, last = root.get("ref", "").partition(":")
+    name = root.get("displayName", root.get("name", "")).lower()
+    try:
+        return {name: (sheet, split_cell(first)[1], split_cell(last or first)[1])}
+    except ValueError:
+        return {}
+
+
+def _update(
+    root: Element, plans: Plans, moved: AbstractSet[str], stale: AbstractSet[tuple[int, str]]
+) -> bool:
     move = outside(plans)
     touched = False
     for formula in descendants(root, *_MOVED):
         if formula.text and {name.lower() for name in sheet_names(formula.text)} & moved:
             formula.text = move(formula.text)
             touched = True
-        cell = formula.getparent()
-        value = child(cell, "v") if local(cell) == "c" else None
+    places = {f"{column}{row}" for row, column in stale}
+    for cell in descendants(root, "c") if places else ():
+        value = child(cell, "v") if cell.get("r") in places else None
         if value is not None:
             cell.remove(value)
             cell.attrib.pop("t", None)

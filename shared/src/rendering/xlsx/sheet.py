@@ -54,6 +54,7 @@ class Sheet:
     warnings: list[str] = field(default_factory=list)
     title: str = ""  # the name it gets; empty: the one it has
     caches: list[str] = field(default_factory=list)  # data of pivot tables that look at this copy only
+    stale: set[tuple[int, str]] = field(default_factory=set)  # cells whose results are no longer true
     charts: dict[str, Turn] = field(default_factory=dict)  # those in blocks: the turn of each part
     views: Plans | None = None  # how formulas of a copied sheet see the workbook
     _known_left: int = MAX_KNOWN

@@ -99,12 +99,13 @@ class Writer:
             for name in ("ref", "r1", "r2"):
                 if formula.get(name):
                     formula.set(name, self.move(formula.get(name), out, 0))
-            value = child(cell, "v")
-            if value is not None:
-                cell.remove(value)
-            cell.attrib.pop("t", None)
-        else:
-            self.sheet.note(column, out.start, static(cell, self.cells))
+        value = child(cell, "v")
+        if value is None or (out.row, column) not in self.sheet.stale:
+            if value is not None or formula is None:
+                self.sheet.note(column, out.start, static(cell, self.cells))
+            return
+        cell.remove(value)
+        cell.attrib.pop("t", None)
 
     def _fill(self, cell: Element, tagged: Tagged, column: str, out: Out) -> None:
         place = f"{self.sheet.name}!{column}{out.row}"

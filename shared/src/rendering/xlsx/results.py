@@ -1,0 +1,168 @@
+"""Which stored results of formulas are no longer true once cells are filled.
+
+A spreadsheet computes everything anew when it opens the file. Readers of values (previews, phones) show what
+is stored: no result is better than one of other data, and one that nothing touched is kept, since it may come
+from a place no reader can ask (a cube, a circular model). Dependence is followed by rows: a row with one new
+cell counts as new.
+"""
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rendering.opc import child, local
+from rendering.xlsx.formula import (
+    Mention,
+    SheetMention,
+    column_name,
+    column_number,
+    parsed,
+    split_cell,
+    translate,
+)
+from rendering.xlsx.moves import split_range
+
+Element = Any
+_WORD = re.compile(r"[^\W\d][\w.]*")
+_OUTSIDE = re.compile(r"(?<![\w.])(?:CUBE\w+|RTD)\s*\(", re.IGNORECASE)
+_UNSTEADY = frozenset(
+    {"indirect", "offset", "rand", "randbetween", "randarray", "now", "today", "cell", "info", "getpivotdata"}
+)
+_MOST_ROUNDS = 20
+_MOST_CELLS = 100_000
+
+
+@dataclass(slots=True)
+class Formula:
+    """A cell with a formula, and the cells its results fill."""
+
+    row: int
+    column: str
+    text: str
+    fills: tuple[tuple[int, str], ...] = ()
+
+
+def formulas_of(rows: Iterable[tuple[int, Element]]) -> list[Formula]:
+    """The formulas of a sheet, shared ones written out."""
+    found: list[Formula] = []
+    masters: dict[str, tuple[str, int, str]] = {}
+    for row, element in rows:
+        for cell in element:
+            formula = child(cell, "f") if local(cell) == "c" else None
+            if formula is None or not cell.get("r"):
+                continue
+            column, text = split_cell(cell.get("r"))[0], formula.text or ""
+            if formula.get("t") == "shared" and text:
+                masters[formula.get("si", "")] = text, row, column
+            elif formula.get("t") == "shared" and formula.get("si", "") in masters:
+                text, first, left = masters[formula.get("si", "")]
+                text = translate(text, row - first, column_number(column) - column_number(left))
+            if formula.get("t") == "dataTable":
+                text = _what_if(formula)
+            found.append(Formula(row, column, text, _fills(formula)))
+    return found
+
+
+def _what_if(formula: Element) -> str:
+    """What a what-if table is computed from: its inputs, and the formulas and values at its edges."""
+    corners = split_range(formula.get("ref", ""))
+    inputs = [formula.get(name, "") for name in ("r1", "r2") if formula.get(name)]
+    if corners is None:
+        return "+".join(inputs)
+    left, top = column_name(max(column_number(corners[0]) - 1, 1)), max(corners[1] - 1, 1)
+    return "+".join([*inputs, f"SUM({left}{top}:{corners[2]}{corners[3]})"])
+
+
+def _fills(formula: Element) -> tuple[tuple[int, str], ...]:
+    corners = split_range(formula.get("ref", "")) if formula.get("t") in {"array", "dataTable"} else None
+    if corners is None:
+        return ()
+    left, right = column_number(corners[0]), column_number(corners[2])
+    if (right - left + 1) * (corners[3] - corners[1] + 1) > _MOST_CELLS:
+        return ()
+    return tuple(
+        (row, column_name(column))
+        for row in range(corners[1], corners[3] + 1)
+        for column in range(left, right + 1)
+    )
+
+
+@dataclass(slots=True)
+class Results:
+    """What is new in a workbook: rows by sheet, names; and the cells whose results are not true.
+
+    Sheets are in lower case. ``everything`` has sheets of which all is new; ``tables`` says where the Excel
+    tables stand.
+    """
+
+    formulas: Mapping[str, list[Formula]]
+    names: Mapping[str, str]
+    tables: Mapping[str, tuple[str, int, int]]
+    rows: dict[str, list[int]]
+    everything: set[str] = field(default_factory=set)
+    fresh: set[str] = field(default_factory=set)
+    stale: dict[str, set[tuple[int, str]]] = field(default_factory=dict)
+
+    def follow(self) -> "Results":
+        """Find all that depends on what is new."""
+        waiting = {sheet: list(found) for sheet, found in self.formulas.items()}
+        for number in range(_MOST_ROUNDS + 1):
+            last = number == _MOST_ROUNDS  # a model that winds this far: nothing of it is kept
+            again = self._names()
+            for sheet, found in waiting.items():
+                left = [one for one in found if not (last or self._depends(one.text, sheet))]
+                if len(left) == len(found):
+                    continue
+                again = True
+                kept = {(one.row, one.column) for one in left}
+                for one in found:
+                    if (one.row, one.column) not in kept:
+                        self._mark(sheet, one)
+                waiting[sheet] = left
+            if not again:
+                break
+        return self
+
+    def _mark(self, sheet: str, formula: Formula) -> None:
+        cells = self.stale.setdefault(sheet, set())
+        for row, column in ((formula.row, formula.column), *formula.fills):
+            cells.add((row, column))
+            known = self.rows.setdefault(sheet, [])
+            at = bisect_left(known, row)
+            if at == len(known) or known[at] != row:
+                insort(known, row)
+
+    def _names(self) -> bool:
+        """Add the names of what is new; True if there were any."""
+        found = {name for name, text in self.names.items() if self._depends(text, "")}
+        found |= {
+            name for name, (sheet, first, last) in self.tables.items() if self._touched(sheet, first, last)
+        }
+        more = found - self.fresh
+        self.fresh |= more
+        return bool(more)
+
+    def _touched(self, sheet: str, first: int, last: int) -> bool:
+        if sheet in self.everything:
+            return True
+        rows = self.rows.get(sheet, [])
+        at = bisect_left(rows, first)
+        return at < len(rows) and rows[at] <= last
+
+    def _depends(self, formula: str, sheet: str) -> bool:
+        if not formula or _OUTSIDE.search(formula):
+            return False
+        for part in parsed(formula):
+            if isinstance(part, Mention):
+                ref = part.ref
+                if self._touched((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first):
+                    return True
+            elif isinstance(part, SheetMention):
+                if ":" in part.name or part.name.lower() in self.everything:
+                    return True
+            elif part.startswith("[") and self.rows.get(sheet):
+                return True  # a column of the table it stands in
+        words = {word.lower() for word in _WORD.findall(formula)}
+        return not words.isdisjoint(self.fresh) or not words.isdisjoint(_UNSTEADY)

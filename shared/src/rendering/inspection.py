@@ -24,6 +24,7 @@ from rendering.tags import (
     spot,
     statement,
 )
+from rendering.xlsx.blocks import block_problems
 from rendering.xlsx.places import Cells
 
 Element = Any
@@ -116,6 +117,8 @@ def _html(text: str, found: _Found) -> None:
 def _office(package: Package, found: _Found) -> None:
     """Every paragraph, string and page header of every part; a loop and its tags may be in different ones."""
     flowing = flowing_texts(package, found.problems)
+    if flowing is None:
+        found.problems.extend(block_problems(package))
     texts = [*(flowing or ()), *_texts(package, found, beside=flowing is not None)]
     for strict in (False, True):  # loop variables first: rows are not stored in the order they are shown
         for place, text in texts:

@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import docx
+import openpyxl
 import pptx
 import pytest
 from docx.shared import Inches as DocumentInches
@@ -89,6 +90,33 @@ def test_all_mistakes_of_a_presentation_are_told_by_slide_and_shape() -> None:
             ("slide 2, 'Box 0'", "is no loop"),
             ("slide 2, 'Box 1', paragraph 1", "never closed"),
             ("slide 2, notes, 'Notes Placeholder 2'", "'shout' is not available"),
+        ],
+    )
+
+
+def test_all_mistakes_of_a_workbook_are_told_by_cell() -> None:
+    book: Any = openpyxl.Workbook()
+    book.active.title = "Sales"
+    for line in (
+        ["{% for r in t.rows %}"],
+        ["{{ r.a b }}", "{{ r.n | shout }}"],
+        ["{% if r.n %}"],
+        ["{% endfor %}", "beside"],
+        ["{% else %}"],
+        ["{% sheet for g in t.rows %}"],
+        ["{% if r.n %}fine{% endif %}"],
+    ):
+        book.active.append(line)
+    book.create_sheet("Other").append(["{% endif %}"])
+    assert_told(
+        sorted(told(TemplateKind.XLSX, saved(book))),
+        [
+            ("Other!A1", "closes nothing"),
+            ("Sales!A1", "never closed"),
+            ("Sales!A2", "'r.a b' cannot be read"),
+            ("Sales!A3", "never closed"),
+            ("Sales!A4", "shares its row"),
+            ("Sales!B2", "'shout' is not available"),
         ],
     )
 

@@ -20,10 +20,11 @@ def block_problems(package: Package) -> list[Problem]:
         for part in package.related(main, "sharedStrings")
         for item in descendants(package.xml(part), "si")
     ]
+    some = any("{%" in text for text in strings)
     problems: list[Problem] = []
     for sheet in descendants(package.xml(main), "sheet"):
         part = targets.get(next((str(v) for k, v in sheet.attrib.items() if k.endswith("}id")), ""), "")
-        if part in package:
+        if part in package and (some or b"{%" in package.read(part)):
             rows = list(_rows(package.xml(part), strings))
             problems.extend(_of_sheet(rows, str(sheet.get("name", ""))))
     return problems

@@ -20,7 +20,7 @@ SPACES = (MAIN, "{http://purl.oclc.org/ooxml/spreadsheetml/main}")
 REFUSED = ("points outside itself", "macros or ActiveX", "macro sheets", "fetches from the network")
 NO_SHEET = {"chartsheet02.xlsx"}
 TAG, VALUE = "{{ probe }}", "Filled & kept"
-CHANCE = b"RANDBETWEEN"  # shows something else each time
+CHANCE = (b"RANDBETWEEN", b"RAND()", b"NOW()")  # show something else each time
 BETTER = {"ResizingTables"}  # its total is written with its result, whose formula LibreOffice cannot read
 SAMPLE = 8  # files whose pages are looked at by default; all of them in the slow run
 
@@ -231,8 +231,9 @@ def _look(files: list[Path]) -> list[str]:
     for path in files:
         template, _ = _with_cell(path.read_bytes(), TAG)
         result = _filled(template) if template else None
-        dull = any(CHANCE in body for body in _parts(path.read_bytes()).values()) or path.stem in BETTER
-        if result is not None and not dull:
+        bodies = _parts(path.read_bytes()).values()
+        chance = any(word in body for body in bodies for word in CHANCE)
+        if result is not None and not chance and path.stem not in BETTER:
             books[f"{path.stem}-before.xlsx"] = _with_cell(path.read_bytes(), VALUE)[0]
             books[f"{path.stem}-after.xlsx"] = result
     pdfs = to_pdf(books)

@@ -180,6 +180,8 @@ class Repository:
         params = {"filter": filter_} if filter_ else {}
         first = await self._call("GET", f"{kind}/full", params)
         rows = [row for row in first if isinstance(row, dict)] if isinstance(first, list) else []
+        if not rows:
+            return rows  # a cap leaves some
         counted = await self._call("GET", f"{kind}/count", params)
         count = int(counted.get("value") or 0) if isinstance(counted, dict) else len(rows)
         if count <= len(rows):

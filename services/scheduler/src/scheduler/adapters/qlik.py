@@ -1,5 +1,6 @@
 """Reloads of a Qlik site, read through the Qlik client."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -35,8 +36,10 @@ class RepositoryReloads:
     async def since(self, mark: datetime) -> Sequence[Reload]:
         """Return the reloads that ended at or after `mark`, oldest first. Raises Transient."""
         with transient(self._client):
-            executions = await self._client.repository.executions_since(mark)
-            loads = await self._client.repository.app_reload_times_since(mark)
+            repository = self._client.repository
+            executions, loads = await asyncio.gather(
+                repository.executions_since(mark), repository.app_reload_times_since(mark)
+            )
             outside = [load for load in loads if await self._is_outside(load, executions)]
         found = _over(self._connection_id, [*executions, *outside])
         return sorted(found, key=lambda reload: reload.finished_at)

@@ -65,6 +65,7 @@ async def test_what_was_read_keeps_the_password_and_a_report_takes_its_own_with_
         ({"reports.r1.open_password": "{{ task.name }} and more"}, {}, "a tag that passwords do not know"),
         ({"reports.r1.open_password": SECRET}, {"format": "html"}, "has no open password"),
         ({"reports.r1.zip_password": SECRET}, {"format": "html", "embed": True}, "embedded"),
+        ({"reports.r1.open_password": SECRET}, {"options": {"pdf_a": "2b"}}, "PDF/A"),
     ],
 )
 async def test_a_password_that_cannot_be_is_refused_and_not_repeated(

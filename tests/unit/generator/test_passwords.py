@@ -107,6 +107,20 @@ def test_a_personal_file_goes_to_storage_for_those_only_who_get_it() -> None:
     assert ["sealed:4711-ann-x"] == [unit.sealed["open"] for unit in plan.units]
 
 
+def test_a_personal_file_that_nobody_can_get_is_named() -> None:
+    version = task(
+        reports=(
+            entry(format=OutputFormat.PDF, storage=({"storage_id": "share"},)),
+            entry("tr2", storage=({"storage_id": "share"},)),
+        ),
+        recipients=(),
+        sealed={"reports.tr1.open_password": "sealed:{{ recipient.attributes.pin }}"},
+    )
+    plan = made(version, catalog(people=[ANN], storage=[space()]))
+    assert ["tr2"] == [unit.report for unit in plan.units]
+    assert ["nobody-gets-it"] == [problem.code for problem in plan.problems]
+
+
 def test_the_id_of_a_unit_does_not_depend_on_the_password_in_clear() -> None:
     """Whoever sees the id must not be able to try passwords; the sealed text is different every time."""
     vault = FakeVault()

@@ -29,6 +29,9 @@ def password_problems(draft: TaskDraft) -> Iterator[Problem]:
         if kind != "zip" and report.format not in LOCKABLE:
             message = f"a {report.format.value} file has no {kind} password"
             yield Problem(field, message, f"set reports.{report.id}.zip_password for an encrypted archive")
+        if kind != "zip" and report.options.pdf_a is not None:
+            message = "a PDF/A file must not be encrypted"
+            yield Problem(field, message, "leave out options.pdf_a, or set a zip_password instead")
         if report.embed:
             message = "the report is embedded in the mail, where a password means nothing"
             yield Problem(field, message, "attach it instead")

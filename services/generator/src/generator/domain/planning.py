@@ -12,7 +12,7 @@ from generator.domain.admission import Fail
 from generator.domain.deliveries import Files, mails, publications, storages
 from generator.domain.names import Namer
 from generator.domain.passwords import NoVault, Vault
-from generator.domain.people import Person
+from generator.domain.people import WAYS, Person
 from generator.domain.request import Answer, Catalog, Firing, Limits, Question, Request, SlicedReport
 from generator.domain.selections import PlanProblemError
 from generator.domain.units import Draft, by_unit, drafts
@@ -142,7 +142,9 @@ def _reports(items: Iterable[SlicedReport], used: set[str]) -> tuple[PlannedRepo
 
 
 def _without_destination(request: Request, found: Iterable[Draft]) -> list[Reason]:
-    made: dict[str, bool] = {}
+    made: dict[str, bool] = {
+        item.entry.id: False for item in request.reports if item.locks.personal and not _reachable(item)
+    }
     for draft in found:
         made[draft.item.entry.id] = made.get(draft.item.entry.id, False) or draft.wanted
     return [
@@ -154,6 +156,11 @@ def _without_destination(request: Request, found: Iterable[Draft]) -> list[Reaso
         for item in request.reports
         if made.get(item.entry.id) is False
     ]
+
+
+def _reachable(item: SlicedReport) -> bool:
+    """Return whether anybody may get a file that is made for one person alone."""
+    return any(person.has(way) for part in item.slices for person in part.people for way in WAYS)
 
 
 def _without_scope(request: Request) -> list[Reason]:

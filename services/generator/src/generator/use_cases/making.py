@@ -100,7 +100,10 @@ class MakeFile:
         except PlanProblemError as problem:
             reason = problem.reason
             raise Permanent(reason.code, f"{report.name!r}: {reason.message}", reason.remedy) from problem
-        return Passwords(**found, name=unit.file_name.removesuffix(".zip"))
+        name = unit.file_name.removesuffix(".zip")
+        # The number that makes a name unique stands before the last dot, which is the archive's.
+        suffix = f".{report.format.value}"
+        return Passwords(**found, name=name if name.endswith(suffix) else f"{name}{suffix}")
 
     async def _keep(self, folder: str, file_name: str, file: Rendered | RenderedFile) -> Artifact:
         content = file.content if isinstance(file, Rendered) else file.path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rendering import program
-from rendering.marks import Marks, Open
+from rendering.marks import Mark, Marks, Open
 from rendering.media import asked, blip_beside
 from rendering.model import Problem, TemplateError
 from rendering.opc import local, namespace
@@ -152,16 +152,25 @@ class Flow:
             if len(stack) >= MAX_BLOCKS:
                 raise TemplateError(where, "too many blocks stand in each other", "Use fewer")
             stack.append((found, where, (stack[-1][2] if stack else bound) | frozenset(found.names)))
-            self.marks.replace(item, Open.block(found, where))
+            self._mark(item, Open.block(found, where))
         elif not stack or (found.word.startswith("end") and found.word[3:] != stack[-1][0].word):
             raise TemplateError(where, f"{found.word!r} closes nothing", "Open the block before it")
         elif found.word == "elif" and stack[-1][0].word != "if":
             raise TemplateError(where, "'elif' stands in a loop", "Put it between 'if' and 'endif'")
         elif found.word in {"elif", "else"}:
-            self.marks.replace(item, found)
+            self._mark(item, found)
         else:
             stack.pop()
-            self.marks.replace(item, None)
+            self._mark(item, None)
+
+    def _mark(self, item: Element, mark: Mark) -> None:
+        """Put a mark in place of an item; a section break in it stays, before the mark."""
+        if next(item.iter("{*}sectPr"), None) is None:
+            self.marks.replace(item, mark)
+            return
+        for text in texts_of(item):
+            text.text = ""
+        self.marks.after(item, mark)
 
     def _wrap(self, element: Element, paragraph: str) -> None:
         """Keep a container in order whatever its blocks leave of it."""

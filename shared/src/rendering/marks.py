@@ -103,12 +103,16 @@ class Marks:
         """Put a mark where an element stands."""
         item.getparent().replace(item, self.instruction(mark))
 
+    def after(self, item: Element, mark: Mark) -> None:
+        """Put a mark behind an element."""
+        one = self.instruction(mark)
+        one.tail, item.tail = item.tail, None
+        item.addnext(one)
+
     def around(self, item: Element, mark: Open) -> None:
         """Let a step hold an element."""
         item.addprevious(self.instruction(mark))
-        end = self.instruction(None)
-        end.tail, item.tail = item.tail, None
-        item.addnext(end)
+        self.after(item, None)
 
     def inside(self, element: Element, without: frozenset[str], mark: Open) -> None:
         """Let a step hold the content of an element, but for its properties."""

@@ -115,6 +115,26 @@ def test_sections_repeat_in_sections_with_tables_and_conditions() -> None:
     assert texts(document) == ["1. N", "many", "- a", "- b!", "b", "2. S", "one", "c", "end"]
 
 
+def test_a_section_break_in_the_last_paragraph_of_a_loop_makes_sections() -> None:
+    broken = (
+        '<w:p><w:pPr><w:sectPr><w:pgSz w:w="16838" w:h="11906" w:orient="landscape"/>'
+        f"</w:sectPr></w:pPr>{r('{% endfor %}')}</w:p>"
+    )
+    document = filled(
+        with_body(p("{% for g in d.rows | groupby('area') %}"), p("{{ g.grouper }}"), broken, p("end"))
+    )
+    assert texts(document) == ["N", "S", "end"]
+    assert [section.page_width > section.page_height for section in document.sections] == [True, True, False]
+
+
+def test_texts_from_the_data_are_never_read_again() -> None:
+    document = filled(
+        with_body(p("{{ name }}{{ n }}"), p("bsm0x.1.")),
+        report({"name": "bsm1x.1. {{ n }} <?bsm1x 1?>", "n": 3}),
+    )
+    assert texts(document) == ["bsm1x.1. {{ n }} <?bsm1x 1?>3", "bsm0x.1."]
+
+
 def test_what_is_repeated_keeps_numbers_and_bookmarks_apart() -> None:
     picture = (
         '<w:r><w:drawing><wp:inline><wp:extent cx="1" cy="1"/>'

@@ -13,7 +13,7 @@ from contracts.plan import PlannedReport
 from generator.adapters.qlik_data import column_data, named_columns, object_columns, scalars, sort_of
 from generator.ports import Spooled
 from qlik import Aborted, AppSession, ConfigurationError, Dimension, Measure, RowPage
-from rendering.model import Cell
+from rendering.model import ColumnData
 from runtime.errors import Permanent, Transient
 
 MAX_BYTES = 4 * 1024**3
@@ -76,13 +76,13 @@ async def _write(
     with path.open("wb") as file:
         async for page in pages:
             # Ten thousand cells take long enough for heartbeats to notice.
-            await asyncio.to_thread(_append, file, scalars(page.rows, ours))
+            await asyncio.to_thread(_append, file, page.rows, ours)
             count += len(page.rows)
     return Spooled(path, ours, count)
 
 
-def _append(file: IO[bytes], rows: list[tuple[Cell, ...]]) -> None:
-    pickle.dump(rows, file, protocol=5)
+def _append(file: IO[bytes], rows: Sequence[qlik.Row], columns: Sequence[ColumnData]) -> None:
+    pickle.dump(scalars(rows, columns), file, protocol=5)
     if file.tell() > MAX_BYTES:
         raise Permanent(
             "table-too-large",

@@ -77,7 +77,10 @@ class MakeFile:
     async def _job(self, report: PlannedReport, unit: PlannedUnit, meta: Meta, reading: Reading) -> RenderJob:
         template = await self.files.template(report.template) if report.template else b""
         options = options_for(report.options, reading.options)
-        values, tables = localised(reading.values, reading.tables, reading.options, options)
+        # A hundred thousand rows take a while to write anew; heartbeats must go on meanwhile.
+        values, tables = await asyncio.to_thread(
+            localised, reading.values, reading.tables, reading.options, options
+        )
         try:
             data = RenderData(meta=meta, values=values, tables=tables, images=reading.images)
         except ValueError as error:

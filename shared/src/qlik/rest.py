@@ -5,9 +5,11 @@ One place that signs requests, recognises lost sessions, honours rate limits and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -17,6 +19,7 @@ import stamina
 
 from qlik.errors import (
     ConfigurationError,
+    LimitReached,
     PermissionDenied,
     ProtocolError,
     QlikError,
@@ -29,6 +32,7 @@ from qlik.site import Limits
 from qlik.throttle import Throttle, tier_of
 
 _REDIRECTS = {301, 302, 303, 307, 308}
+_STEPS = 10  # as long as one step may take, or a file of 100 MB at 2 Mbit/s with the default of 60 s
 _MAX_PAGES = 10_000  # a list that never ends is a fault of the server, not a reason to hang
 
 Credentials = Callable[[], Awaitable[Mapping[str, str]]]
@@ -62,6 +66,8 @@ class RestClient:
     ) -> None:
         quiet_library_logs()
         self._credentials, self._rejected, self._throttle = credentials, rejected, throttle
+        # The limits of httpx are for each step; a server that sends a byte now and then passes them all.
+        self._most, self._within = limits.max_body_bytes, _STEPS * limits.rest_s
         self.base_url = base_url
         self._origin = urlsplit(base_url)[:2]
         self._http = httpx.AsyncClient(
@@ -161,14 +167,12 @@ class RestClient:
             if self._throttle is not None:
                 await self._throttle.take(tier_of(method, urlsplit(path).path))
             signed = {**(await self._credentials()), **body.headers}
-            try:
-                response = await self._http.request(
-                    method, path, params=body.params, json=body.json, content=body.content, headers=signed
-                )
-            except httpx.TimeoutException:
-                raise Transient(f"{method} {mask(path)} got no answer in time", code="timeout") from None
-            except httpx.TransportError as error:
-                raise transport_error(error, method, path) from None
+            request = self._http.build_request(
+                method, path, params=body.params, json=body.json, content=body.content, headers=signed
+            )
+            response = await answer(
+                self._http, request, f"{method} {mask(path)}", most=self._most, within_s=self._within
+            )
             if response.is_success:
                 return response
             error_ = refusal(response, f"{method} {mask(path)}", sent=_secrets(signed, body.json))
@@ -182,6 +186,38 @@ class RestClient:
 
 
 _LONGEST_WAIT_S = 60.0
+
+
+async def answer(
+    http: httpx.AsyncClient, request: httpx.Request, doing: str, *, most: int, within_s: float
+) -> httpx.Response:
+    """Send a request and read its answer, but not more than `most` bytes of it, unpacked, nor for longer.
+
+    Raises:
+        LimitReached: for a larger one. ConfigurationError, Transient: when there is none.
+
+    """
+    try:
+        async with asyncio.timeout(within_s), aclosing(await http.send(request, stream=True)) as response:
+            content = bytearray()
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > most:
+                    raise LimitReached(
+                        f"{doing}: the answer is larger than {most} bytes",
+                        code="max-body",
+                        remedy="Narrow what is asked for, or raise max_body_bytes.",
+                    )
+    except (httpx.TimeoutException, TimeoutError):
+        raise Transient(f"{doing} got no answer in time", code="timeout") from None
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise transport_error(error, doing) from None
+    # It is unpacked already, so headers that say how it was packed no longer hold.
+    headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in _PACKING]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(content), request=request)
+
+
+_PACKING = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 def _lost_session(response: httpx.Response) -> bool:
@@ -247,7 +283,7 @@ def _wait(response: httpx.Response) -> float | None:
     return seconds if 0 <= seconds < 86_400 else None  # noqa: PLR2004 - a day; anything longer is nonsense
 
 
-def transport_error(error: httpx.TransportError, method: str, path: str) -> QlikError:
+def transport_error(error: httpx.RequestError, doing: str) -> QlikError:
     """The error a request that got no answer stands for."""
     cause: BaseException | None = error
     while cause is not None:
@@ -259,12 +295,10 @@ def transport_error(error: httpx.TransportError, method: str, path: str) -> Qlik
             )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectError):
-        return Transient(f"{method} {mask(path)}: the site is not reachable", code="unreachable")
+        return Transient(f"{doing}: the site is not reachable", code="unreachable")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.DecodingError | httpx.RemoteProtocolError):
-        return Transient(
-            f"{method} {mask(path)}: the answer broke off ({type(error).__name__})", code="broken"
-        )
-    return Transient(f"{method} {mask(path)} failed: {type(error).__name__}", code="network")
+        return Transient(f"{doing}: the answer broke off ({type(error).__name__})", code="broken")
+    return Transient(f"{doing} failed: {type(error).__name__}", code="network")
 
 
 class _MaskingFilter(logging.Filter):

@@ -11,14 +11,15 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import httpx
 
 from qlik import tls
-from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy, Transient
-from qlik.rest import quiet_library_logs, refusal, transport_error
+from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy
+from qlik.rest import answer, quiet_library_logs, refusal
 from qlik.site import ApiKeyAuth, CertificateAuth, JwtAuth, Limits, OAuthM2MAuth, QlikSite, TicketAuth
 from qlik.upgrade import Upgrade
 
 XRFKEY = "BroadsheetXrfKey"  # 16 letters; it proves only that the caller can set a header, any value will do
 
 _PROXY_SESSION_S = 25 * 60  # virtual proxies end idle sessions after 30 minutes by default
+_MOST_BYTES, _MOST_S = 1024 * 1024, 300.0  # tokens and cookies are a few kB; connect_s cannot be longer
 _RENEW_BEFORE_S = 300  # a token must outlive the longest step that starts with it
 
 
@@ -320,16 +321,12 @@ def _http(base_url: str, context: ssl.SSLContext, limits: Limits) -> httpx.Async
 
 async def _request(http: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
     """One request of a sign-in. Texts name the path only: bodies and queries carry secrets."""
-    try:
-        answer = await http.request(method, path, **options)
-    except httpx.TimeoutException:
-        raise Transient(f"No answer to {method} {path} in time", code="timeout") from None
-    except httpx.TransportError as error:
-        raise transport_error(error, method, path) from None
-    if answer.status_code == 429:  # noqa: PLR2004 - Too Many Requests
+    request = http.build_request(method, path, **options)
+    got = await answer(http, request, f"{method} {path}", most=_MOST_BYTES, within_s=_MOST_S)
+    if got.status_code == 429:  # noqa: PLR2004 - Too Many Requests
         raise SiteBusy("The site has too many sign-ins", code=429, retry_after=60)
     http.cookies.clear()  # sessions are kept here, on purpose, not in a jar that mixes them
-    return answer
+    return got
 
 
 def _session_cookie(answer: httpx.Response) -> str:

@@ -116,6 +116,9 @@ class Limits(_Frozen):
         default=5, ge=0, le=3600
     )  # measured: with ttl 5 a session is free about 5 s after close
     keep_alive_s: float = Field(default=15, gt=0, le=600)  # gaps of 25 to 40 s led to drops in Qlik Cloud
+    max_body_bytes: int = Field(
+        default=128 * 2**20, gt=0
+    )  # of an HTTP answer, unpacked; workbooks that a tenant makes have 100 MB at most
     max_frame_bytes: int = Field(
         default=128 * 2**20, gt=0
     )  # layouts reach tens of MB; the library's default is 1 MiB

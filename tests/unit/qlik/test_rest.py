@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 import stamina
 
-from qlik import ConfigurationError, Limits, PermissionDenied, ProtocolError, QlikError, SiteBusy, Transient
-from qlik.rest import RestClient
+from qlik import (
+    ConfigurationError,
+    LimitReached,
+    Limits,
+    PermissionDenied,
+    ProtocolError,
+    QlikError,
+    SiteBusy,
+    Transient,
+)
+from qlik.rest import RestClient, _Body
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -27,13 +38,17 @@ class Server:
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers, self.requests = list(answers), list[httpx.Request]()
         self.rejected = 0
+        self.packed = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        headers = httpx.Headers(answer.headers)
+        if self.packed:
+            headers["content-encoding"] = "deflate"
+        return httpx.Response(answer.status_code, headers=headers, stream=httpx.ByteStream(answer.content))
 
     def client(self) -> RestClient:
         async def credentials() -> dict[str, str]:
@@ -161,3 +176,55 @@ async def test_a_list_that_goes_round_in_a_circle_is_ended() -> None:
 async def test_what_is_no_list_is_refused(body: Any) -> None:
     with pytest.raises(QlikError):
         assert [item async for item in Server(ok(body)).client().pages("/x")]
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body that comes in pieces, for as long as somebody reads."""
+
+    def __init__(self, piece: bytes, pause: float = 0) -> None:
+        self._piece, self._pause, self.sent = piece, pause, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.sent += 1
+            await asyncio.sleep(self._pause)
+            yield self._piece
+
+
+def dripping(body: Drip, **limits: float) -> RestClient:
+    async def credentials() -> dict[str, str]:
+        return {}
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=body)
+
+    return RestClient(
+        "https://site.example",
+        credentials=credentials,
+        limits=Limits.model_validate(limits),
+        transport=httpx.MockTransport(respond),
+    )
+
+
+async def test_an_answer_without_end_is_given_up_at_its_limit() -> None:
+    body = Drip(b"x" * 10_000)
+    with pytest.raises(LimitReached, match="larger than 100000 bytes"):
+        await dripping(body, max_body_bytes=100_000).send("GET", "/x")
+    assert body.sent < 50
+
+
+async def test_a_small_answer_that_unpacks_to_a_large_one_is_given_up_at_its_limit() -> None:
+    bomb = zlib.compress(bytes(10_000_000))
+    assert len(bomb) < 20_000
+    server = Server(httpx.Response(200, content=bomb))
+    client = server.client()
+    client._most = 100_000
+    server.packed = True
+    with pytest.raises(LimitReached, match="larger than 100000 bytes"):
+        await client.send("GET", "/x")
+
+
+async def test_a_body_that_only_drips_is_given_up_in_time() -> None:
+    body = Drip(b"x", pause=0.02)
+    with pytest.raises(Transient, match="no answer in time"):
+        await dripping(body, rest_s=0.01)._once("GET", "/x", _Body(None, None, None, {}))

@@ -152,13 +152,12 @@ async def watch_reloads(
         await marks.read(connection_id, now)
         return Heard()
     reloads = await source.since(mark - overlap)
-    recorded = 0
-    for reload in reloads:
-        events = [
-            _event(each.task_id, each.trigger, decision, _occurrence(reload), reload=_info(reload))
-            for each, decision in decide(reload, waiting)
-        ]
-        recorded += await occurrences.record(events, now) if events else 0
+    events = [
+        _event(each.task_id, each.trigger, decision, _occurrence(reload), reload=_info(reload))
+        for reload in reloads
+        for each, decision in decide(reload, waiting)
+    ]
+    recorded = await occurrences.record(events, now) if events else 0
     await sightings.note([note for reload in reloads for note in _notes(reload, gathering)])
     if reloads:
         # A site whose clock is wrong must not make the listener skip what is still to come.

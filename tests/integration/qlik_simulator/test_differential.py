@@ -1,292 +1,223 @@
-"""A thousand generated cubes give the numbers that plain loops over the rows give.
+"""A thousand generated tables, and some pivots, have the numbers DuckDB gives for the same question in SQL.
 
-The reference below knows nothing of the simulator: rows are dictionaries, a missing value is None, and every
-rule of the expression language is written once more in the simplest way there is.
+Both get the same rows and nothing else: DuckDB knows nothing of the simulator, nor of the expression
+language. The queries have up to three dimensions (fields and calculated ones, with missing values),
+selections by text, number and date, sets, the aggregations and what stands in them, totals, and a sort order.
 """
 
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import numpy as np
-import polars as pl
 import pytest
 
-from qlik_simulator.apps.loader import flights_model
 from qlik_simulator.domain.compiler import Context
 from qlik_simulator.domain.cube import Cube, calculate
 from qlik_simulator.domain.cube_definition import cube_definition
 from qlik_simulator.domain.model import DataModel, model_of
-from qlik_simulator.domain.selections import NOTHING, Selections, choose
+from qlik_simulator.domain.pivot import pivot, pivot_page, size
+from qlik_simulator.domain.selections import NOTHING, Selections, choose, element_states
+from support.generated_queries import Chosen, Generator, Query, among, table, where
 
 pytestmark = pytest.mark.integration
 QUERIES: Final = 1000
-EVERY: Final = 1120  # one row in so many of the 336,776: about 300
-Row = dict[str, Any]
-Number = float | None
-TEXTS: Final = ("carrier", "origin", "dest", "name")
-WHOLES: Final = ("month", "day", "cancelled")
-MEASURED: Final = ("dep_delay", "arr_delay", "distance", "air_time")
+PIVOTS: Final = 25
+Key = tuple[str | None, ...]
 
 
-COMPARISONS: Final[list[tuple[str, Callable[[float, float], bool]]]] = [
-    ("<", lambda a, b: a < b),
-    (">=", lambda a, b: a >= b),
-    ("<>", lambda a, b: a != b),
-    ("=", lambda a, b: a == b),
-]
-AGGREGATIONS: Final[list[tuple[str, Callable[[list[float]], Number]]]] = [
-    ("Sum", lambda found: float(sum(found))),
-    ("Count", lambda found: float(len(found))),
-    ("Avg", lambda found: sum(found) / len(found) if found else None),
-    ("Min", lambda found: min(found, default=None)),
-    ("Max", lambda found: max(found, default=None)),
-]
+class Judge:
+    """The same rows in both engines."""
+
+    def __init__(self, seed: int, file: Path) -> None:
+        frame = table(seed)
+        frame.write_parquet(file)
+        self.model = model_of(frame)
+        self.database = duckdb.connect(config={"threads": 1})
+        self.database.execute(f"CREATE TABLE t AS SELECT * FROM '{file}'")
+        self.database.execute("PRAGMA disable_optimizer")  # it takes longer than 600 rows do
+        self.generator = Generator(seed, frame)
+
+    def asked(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.database.execute(sql).fetchall()
 
 
-@dataclass(frozen=True)
-class RowExpression:
-    """An expression per row: its text and what it gives."""
-
-    text: str
-    value: Callable[[Row], Any]
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    return Judge(20261125, tmp_path_factory.mktemp("rows") / "rows.parquet")
 
 
-@dataclass(frozen=True)
-class SetExpression:
-    """A set: its text and the selections it means, from the current ones."""
-
-    text: str
-    selected: Callable[[dict[str, set[Any]]], dict[str, set[Any]]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure: its text, the sets it looks at, and its value from the rows of each set."""
-
-    text: str
-    sets: tuple[SetExpression, ...]
-    value: Callable[[list[list[Row]]], Number]
+def text(value: object) -> str | None:
+    """A value of DuckDB as the simulator writes it."""
+    match value:
+        case None:
+            return None
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)
 
 
-class Generator:
-    """Makes queries from a seed."""
-
-    def __init__(self, seed: int, rows: list[Row]) -> None:
-        self.random = random.Random(seed)
-        self.rows = rows
-        self.values = {name: sorted({row[name] for row in rows}) for name in (*TEXTS, *WHOLES)}
-
-    def some(self, name: str, most: int = 4) -> list[Any]:
-        return self.random.sample(
-            self.values[name], self.random.randint(1, min(most, len(self.values[name])))
-        )
-
-    def selections(self) -> dict[str, set[Any]]:
-        """Up to three fields; values of one row are among them, so that the selections fit together."""
-        row = self.random.choice(self.rows)
-        names = self.random.sample([*TEXTS, *WHOLES], self.random.randint(0, 3))
-        return {name: {row[name], *self.some(name)} for name in names}
-
-    def condition(self) -> RowExpression:
-        if self.random.random() < 0.4:
-            name = self.random.choice(TEXTS)
-            wanted = self.random.choice(self.values[name])
-            return RowExpression(f"{name}='{wanted}'", lambda row: row[name] == wanted)
-        name = self.random.choice([*MEASURED, *WHOLES])
-        limit = self.random.randint(-10, 40)
-        operator, compare = self.random.choice(COMPARISONS)
-        single = RowExpression(
-            f"{name}{operator}{limit}", lambda row: row[name] is not None and compare(row[name], limit)
-        )
-        if self.random.random() < 0.3:
-            other = self.condition()
-            return RowExpression(
-                f"({single.text} or {other.text})", lambda row: single.value(row) or other.value(row)
-            )
-        if self.random.random() < 0.2:
-            return RowExpression(f"not ({single.text})", lambda row: not single.value(row))
-        return single
-
-    def number(self) -> RowExpression:
-        name = self.random.choice(MEASURED)
-        plain = RowExpression(name, lambda row: row[name])
-        kind = self.random.random()
-        if kind < 0.5:
-            return plain
-        if kind < 0.65:
-            factor = self.random.randint(2, 9)
-            return RowExpression(
-                f"{name}*{factor}-1", lambda row: none_or(lambda x: x * factor - 1, row[name])
-            )
-        if kind < 0.75:
-            other = self.random.choice(MEASURED)
-            return RowExpression(
-                f"({name}-[{other}])", lambda row: none_or(lambda x, y: x - y, row[name], row[other])
-            )
-        if kind < 0.85:
-            return RowExpression(f"Floor({name}/7)", lambda row: none_or(lambda x: x // 7, row[name]))
-        condition = self.condition()
-        return RowExpression(
-            f"If({condition.text},{name},1)", lambda row: row[name] if condition.value(row) else 1
-        )
-
-    def set(self) -> SetExpression:
-        name = self.random.choice([*TEXTS, *WHOLES])
-        chosen = self.some(name)
-        listed = ",".join(f"'{value}'" if isinstance(value, str) else str(value) for value in chosen)
-        replaced = lambda current: {**current, name: set(chosen)}  # noqa: E731 - one of several of a kind
-        kinds: list[SetExpression] = [
-            SetExpression("", lambda current: current),
-            SetExpression("", lambda current: current),
-            SetExpression("{1}", lambda _: {}),
-            SetExpression("{$}", lambda current: current),
-            SetExpression(f"{{<{name}={{{listed}}}>}}", replaced),
-            SetExpression(f"{{$<{name}=>}}", lambda current: {k: v for k, v in current.items() if k != name}),
-            SetExpression(f"{{1<{name}={{{listed}}}>}}", lambda _: {name: set(chosen)}),
-            SetExpression(
-                f"{{<[{name}]-={{{listed}}}>}}",
-                lambda current: {**current, name: current.get(name, set(self.values[name])) - set(chosen)},
-            ),
-        ]
-        return self.random.choice(kinds)
-
-    def aggregation(self) -> Measure:
-        chosen, inner = self.set(), self.number()
-        if self.random.random() < 0.25:
-            name = self.random.choice(TEXTS)
-            return Measure(
-                f"Count({chosen.text} distinct {name})",
-                (chosen,),
-                lambda sets: float(len({row[name] for row in sets[0]})),
-            )
-        name, aggregate = self.random.choice(AGGREGATIONS)
-
-        def value(sets: list[list[Row]]) -> Number:
-            return aggregate([x for row in sets[0] if (x := inner.value(row)) is not None])
-
-        return Measure(f"{name}({chosen.text} {inner.text})", (chosen,), value)
-
-    def measure(self) -> Measure:
-        first = self.aggregation()
-        kind = self.random.random()
-        if kind < 0.5:
-            return first
-        second = self.aggregation()
-        sets = (*first.sets, *second.sets)
-        if kind < 0.7:
-            return Measure(
-                f"{first.text}/{second.text}", sets, both(lambda a, b: a / b if b else None, first, second)
-            )
-        if kind < 0.85:
-            return Measure(f"{first.text}-2*{second.text}", sets, both(lambda a, b: a - 2 * b, first, second))
-
-        def larger(found: list[list[Row]]) -> Number:
-            a, b = first.value(found[:1]), second.value(found[1:])
-            return a if a is not None and b is not None and a > b else b
-
-        return Measure(f"If({first.text}>{second.text},{first.text},{second.text})", sets, larger)
-
-
-def none_or(apply: Callable[..., Any], *values: Any) -> Any:
-    return None if any(value is None for value in values) else apply(*values)
-
-
-def both(apply: Callable[[float, float], Number], first: Measure, second: Measure) -> Callable[..., Number]:
-    return lambda sets: none_or(apply, first.value(sets[:1]), second.value(sets[1:]))
-
-
-def chosen_rows(rows: Iterable[Row], selected: dict[str, set[Any]]) -> list[Row]:
-    return [row for row in rows if all(row[name] in values for name, values in selected.items())]
-
-
-def expected(
-    rows: list[Row], dimensions: list[str], measures: list[Measure], selected: dict[str, set[Any]]
-) -> dict[tuple[str, ...], list[Number]]:
-    """The rows of the cube: every combination in the current selections or in a set of a measure."""
-    sets = [[chosen_rows(rows, one.selected(selected)) for one in measure.sets] for measure in measures]
-    everything = [chosen_rows(rows, selected), *(found for per_measure in sets for found in per_measure)]
-    keys = {group(row, dimensions) for found in everything for row in found}
-    if not dimensions:
-        keys = {()}
-    split = [[by_group(found, dimensions) for found in per_measure] for per_measure in sets]
-    return {
-        key: [
-            measure.value([found.get(key, []) for found in per_measure])
-            for measure, per_measure in zip(measures, split, strict=True)
-        ]
-        for key in keys
-    }
-
-
-def group(row: Row, dimensions: list[str]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in dimensions)
-
-
-def by_group(rows: list[Row], dimensions: list[str]) -> dict[tuple[str, ...], list[Row]]:
-    found: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(group(row, dimensions), []).append(row)
-    return found
-
-
-def actual(cube: Cube) -> dict[tuple[str, ...], list[float]]:
-    """The rows of a calculated cube; NaN is a missing value."""
-    found = {}
-    for row in range(cube.rows):
-        key = tuple(
-            dimension.field.texts[int(codes[row])]
-            for dimension, codes in zip(cube.dimensions, cube.codes, strict=True)
-        )
-        found[key] = [float(column.numbers[row]) for column in cube.measures]
-    return found
-
-
-def select(model: DataModel, selected: dict[str, set[Any]]) -> Selections:
+def select(model: DataModel, selected: Chosen) -> Selections:
     selections = NOTHING
     for name, values in selected.items():
         of = model.fields[name]
-        outcome = choose(model, selections, name, [of.text_index[str(value)] for value in values])
+        elements = [
+            of.text_index[str(value)] if isinstance(value, str | date) else of.number_index[float(value)]
+            for value in values
+        ]
+        outcome = choose(model, selections, name, elements)
         assert outcome.success
         selections = outcome.selections
     return selections
 
 
-def sample() -> tuple[DataModel, list[Row]]:
-    whole = flights_model()
-    columns = {
-        name: whole.fields[name].text_series if name in TEXTS else whole.fields[name].number_series
-        for name in (*TEXTS, *WHOLES, *MEASURED)
-    }
-    frame = pl.DataFrame(columns).gather_every(EVERY).with_columns(pl.col(*WHOLES).cast(pl.Int64))
-    return model_of(frame), frame.to_dicts()
+def definition(query: Query, **more: Any) -> Any:
+    count = len(query.dimensions)
+    return cube_definition(
+        {
+            "qDimensions": [{"qDef": {"qFieldDefs": [each.qlik]}} for each in query.dimensions],
+            "qMeasures": [
+                {"qDef": {"qDef": each.qlik}, "qSortBy": {"qSortByNumeric": -1}} for each in query.measures
+            ],
+            "qInterColumnSortOrder": [count, *range(count)],
+            **more,
+        },
+        lambda _kind, _id: None,
+    )
 
 
-def test_a_thousand_generated_cubes() -> None:
-    model, rows = sample()
-    generator = Generator(20131231, rows)
-    kinds: dict[int, int] = {}
-    for number in range(QUERIES):
-        dimensions = generator.random.sample([*TEXTS, *WHOLES], generator.random.randint(0, 3))
-        measures = [generator.measure() for _ in range(generator.random.randint(1, 2))]
-        selected = generator.selections()
-        definition = cube_definition(
-            {
-                "qDimensions": [{"qDef": {"qFieldDefs": [name]}} for name in dimensions],
-                "qMeasures": [{"qDef": {"qDef": measure.text}} for measure in measures],
-            },
-            lambda _kind, _id: None,
+def calculated(cube: Cube) -> dict[Key, list[float]]:
+    """The rows of a cube; NaN is a missing value."""
+    keys = zip(
+        *(
+            [(*dimension.field.texts, None)[code] for code in codes.tolist()]
+            for dimension, codes in zip(cube.dimensions, cube.codes, strict=True)
+        ),
+        strict=True,
+    )
+    rows = list(keys) if cube.dimensions else []
+    return {key: [float(column.numbers[row]) for column in cube.measures] for row, key in enumerate(rows)}
+
+
+def missing(values: list[Any]) -> list[float]:
+    return [np.nan if value is None else float(value) for value in values]
+
+
+def same(found: list[list[float]], wanted: list[list[float]], said: str) -> None:
+    np.testing.assert_allclose(np.array(found), np.array(wanted), rtol=1e-9, atol=1e-6, err_msg=said)
+
+
+def compare(judge: Judge, query: Query) -> int:
+    """Compare all rows, the totals and the order; how many rows there were."""
+    cube = calculate(definition(query), Context(judge.model, {"$": select(judge.model, query.selected)}))
+    count = len(query.dimensions)
+    said = f"{[each.qlik for each in (*query.dimensions, *query.measures)]} {query.selected}\n{query.sql()}"
+    wanted: dict[Key, list[float]] = {}
+    totals: list[float] = []
+    for is_total, *row in judge.asked(query.sql()):
+        if is_total:
+            totals = missing(row[count:])
+        else:
+            wanted[tuple(text(value) for value in row[:count])] = missing(row[count:])
+    found = calculated(cube)
+    assert found.keys() == wanted.keys(), said
+    same([found[key] for key in wanted], list(wanted.values()), said)
+    same([[float(column.numbers[0]) for column in cube.totals]], [totals], said)
+    if count:
+        first = cube.measures[0].numbers
+        present = first[~np.isnan(first)]
+        assert np.all(np.diff(present) <= 0), f"not sorted: {said}"
+        assert not np.isnan(first[: len(present)]).any(), f"missing values are not last: {said}"
+    return len(wanted)
+
+
+def test_a_thousand_generated_tables_have_the_numbers_of_duckdb(judge: Judge) -> None:
+    dimensions: Counter[int] = Counter()
+    rows = 0
+    words: Counter[str] = Counter()
+    for _ in range(QUERIES):
+        query = judge.generator.query()
+        rows += compare(judge, query)
+        dimensions[len(query.dimensions)] += 1
+        words.update(
+            word for each in query.measures for word in ("total", "If(", "{", "distinct") if word in each.qlik
         )
-        cube = calculate(definition, Context(model, {"$": select(model, selected)}))
-        wanted = expected(rows, dimensions, measures, selected)
-        found = actual(cube)
-        said = f"query {number}: {dimensions} {[measure.text for measure in measures]} {selected}"
-        assert found.keys() == wanted.keys(), said
-        keys = sorted(wanted)
-        numbers = [[np.nan if value is None else value for value in wanted[key]] for key in keys]
-        np.testing.assert_allclose(
-            np.array([found[key] for key in keys]), np.array(numbers), rtol=1e-9, atol=1e-9, err_msg=said
+    # What was meant to be tried was tried.
+    assert min(dimensions[count] for count in range(4)) > 100
+    assert rows > 20_000
+    assert min(words.values()) > 50
+
+
+def test_what_is_possible_is_what_other_fields_leave(judge: Judge) -> None:
+    for _ in range(100):
+        selected = judge.generator.selections()
+        selections = select(judge.model, selected)
+        name = judge.generator.random.choice(["region", "product", "customer", "year", "units", "day"])
+        of = judge.model.fields[name]
+        states = element_states(judge.model, of, selections)
+        others = where({field: values for field, values in selected.items() if field != name})
+        chosen = among(name, selected[name]) if name in selected else "true"
+        # By state, the values other fields leave, and those among them that are selected.
+        left = f"SELECT DISTINCT {name} FROM t WHERE ({others}) AND {name} IS NOT NULL"
+        possible = {text(value) for (value,) in judge.asked(left)}
+        kept = {text(value) for (value,) in judge.asked(f"{left} AND ({chosen})")}
+        shown = [of.texts[code] for code in range(of.size) if states[code] in {"S", "O"}]
+        assert kept == set(shown), selected
+        assert possible == {*shown, *(of.texts[code] for code in range(of.size) if states[code] == "A")}
+        assert len(states) - len(possible) == sum(
+            states.counts()[key] for key in ("qExcluded", "qSelectedExcluded")
         )
-        kinds[len(dimensions)] = kinds.get(len(dimensions), 0) + 1
-    assert set(kinds) == {0, 1, 2, 3}
+
+
+def test_generated_pivots_have_the_numbers_of_duckdb(judge: Judge) -> None:
+    done = 0
+    while done < PIVOTS:
+        query = judge.generator.query()
+        if not query.dimensions:
+            continue
+        done += 1
+        count = len(query.dimensions)
+        made = definition(
+            query,
+            qMode="P",
+            qAlwaysFullyExpanded=True,
+            qNoOfLeftDims=judge.generator.random.randint(0, count),
+            qInterColumnSortOrder=list(range(count)),
+        )
+        context = Context(judge.model, {"$": select(judge.model, query.selected)})
+        found = pivot(calculate(made, context), context)
+        wanted = {
+            tuple(text(value) for value in row[:count]): missing(row[count:])
+            for is_total, *row in judge.asked(query.sql())
+            if not is_total
+        }
+        width, height = size(found)
+        page = pivot_page(found, {"qLeft": 0, "qTop": 0, "qWidth": width, "qHeight": height})
+        shown: dict[tuple[Key, int], float] = {}
+        for row, cells in zip(paths(page["qLeft"]), page["qData"], strict=True):
+            for column, cell in zip(paths(page["qTop"]), cells, strict=True):
+                names = [*row, *column]
+                key = tuple(None if kind == "U" else name for kind, name in names if kind != "P")
+                titles = [each.qlik for each in query.measures]
+                measure = next((titles.index(name) for kind, name in names if kind == "P"), 0)
+                if cell["qType"] != "U":
+                    shown[key, measure] = float(cell["qNum"])
+        present = {
+            (key, measure): value
+            for key, values in wanted.items()
+            for measure, value in enumerate(values)
+            if not np.isnan(value)
+        }
+        said = f"{[each.qlik for each in (*query.dimensions, *query.measures)]} {query.selected}"
+        assert shown.keys() == present.keys(), said
+        same([[shown[key]] for key in present], [[value] for value in present.values()], said)
+
+
+def paths(nodes: list[dict[str, Any]]) -> list[list[tuple[str, str]]]:
+    """The way to every leaf: kinds and texts of its nodes. A side without nodes has one leaf."""
+    if not nodes:
+        return [[]]
+    return [[(node["qType"], node["qText"]), *rest] for node in nodes for rest in paths(node["qSubNodes"])]

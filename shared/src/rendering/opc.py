@@ -65,7 +65,7 @@ def child(element: Element, name: str) -> Element:
 
 def descendants(element: Element, *names: str) -> list[Element]:
     """All elements below with one of these local names, in order."""
-    return [one for one in element.iter() if local(one) in names]
+    return list(element.iter(*["{*}" + name for name in names]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,17 +163,16 @@ class Language:
         """The value of an expression as it reads in a text."""
         return display(raw(self.value(expression, scope, place)), self.options)
 
-    def column(self, expression: Expression, name: str, scope: Scope, place: str) -> list[str] | None:
+    def column(self, expression: Expression, root: str, table: TableData, place: str) -> list[str] | None:
         """How a tag reads in every row of a table, or None where it is more than a column and a filter.
 
         Texts still have what a file cannot carry: whoever writes them cleans them.
         """
         call = None if expression.simple else filtered(expression)
         path = expression.simple or (call.path if call else ())
-        table = scope.data.tables[name]
         columns = {column.name: at for at, column in enumerate(table.columns)}
         as_shown = len(path) == 3 and path[2] == TEXT  # noqa: PLR2004 - table.column.text
-        if len(path) != 2 + as_shown or path[0] != name or path[1] not in columns:
+        if len(path) != 2 + as_shown or path[0] != root or path[1] not in columns:
             return None
         at, options = columns[path[1]], self.options
         cells = [row[at] for row in table.rows]

@@ -11,7 +11,7 @@ from html import escape
 from typing import Protocol
 
 from rendering.language import Language, Scope
-from rendering.model import TemplateError
+from rendering.model import TableData, TemplateError
 from rendering.tags import Expression, Statement
 from rendering.text import Runs, fill
 from rendering.values import clean
@@ -188,8 +188,11 @@ class For:
 
     def write(self, out: list[str], at: Context, scope: Scope) -> None:
         """Write the inside once per turn, or what stands for no turn at all."""
-        turned = False
         at.loops += 1
+        turned = self._whole_table(out, at, scope)
+        if turned:
+            at.loops -= 1
+            return
         for turn in at.language.loop(self.head, scope, self.place):
             turned = True
             at.spend(1)
@@ -197,6 +200,16 @@ class For:
         at.loops -= 1
         if not turned:
             write_all(self.otherwise, out, at, scope)
+
+    def _whole_table(self, out: list[str], at: Context, scope: Scope) -> bool:
+        """Write a loop over all rows of a table as a repeating row is written, where that is the same."""
+        over = self.head.over.simple if self.head.over else None
+        if not over or over[1:] != ("rows",) or self.head.condition or len(self.head.names) > 1:
+            return False
+        table = scope.table(over[0])
+        if table is None or not table.rows:
+            return False
+        return _by_column(self.inner, self.head.names[0], table, out, at)
 
 
 @dataclass(slots=True, eq=False)
@@ -229,7 +242,7 @@ class Rows:
             write_all(self.inner, out, at, scope)
             return
         at.loops += 1
-        if len(names) > 1 or not self._by_column(names[0], out, at, scope):
+        if len(names) > 1 or not _by_column(self.inner, names[0], known[names[0]], out, at):
             tables = {name: scope.records(name) for name in names}
             for number in range(max(len(rows) for rows in tables.values())):
                 at.spend(1)
@@ -237,34 +250,32 @@ class Rows:
                 write_all(self.inner, out, at, scope.with_rows(current))
         at.loops -= 1
 
-    def _by_column(self, name: str, out: list[str], at: Context, scope: Scope) -> bool:
-        """The same a column at a time, where every tag is a column or a filter of ours on one."""
-        cover = self.inner[0] if len(self.inner) == 1 else None
-        steps = cover.inner if isinstance(cover, SlideRow) else self.inner
-        pattern, columns = [], []
-        for step in steps:
-            if isinstance(step, Literal):
-                pattern.append(step.text.replace("%", "%%"))
-                continue
-            texts = (
-                at.language.column(step.expression, name, scope, step.place)
-                if isinstance(step, Value)
-                else None
-            )
-            if texts is None or not isinstance(step, Value):
-                return False
-            pattern.append("%s")
-            columns.append(list(map(step.shape, texts)))
-        if not columns:
+
+def _by_column(inner: Steps, root: str, table: TableData, out: list[str], at: Context) -> bool:
+    """Write steps for every row of a table a column at a time; False where a tag is more than that."""
+    cover = inner[0] if len(inner) == 1 else None
+    pattern, columns = [], []
+    for step in cover.inner if isinstance(cover, SlideRow) else inner:
+        if isinstance(step, Literal):
+            pattern.append(step.text.replace("%", "%%"))
+            continue
+        texts = (
+            at.language.column(step.expression, root, table, step.place) if isinstance(step, Value) else None
+        )
+        if texts is None or not isinstance(step, Value):
             return False
-        line = "".join(pattern)
-        at.spend(len(line) * len(columns[0]) + sum(sum(map(len, column)) for column in columns))
-        written = [line % texts for texts in zip(*columns, strict=True)]
-        if isinstance(cover, SlideRow) and at.rows is not None:
-            at.rows.extend(TableRow(cover.height, True, xml) for xml in written)
-        else:
-            out.extend(written)
-        return True
+        pattern.append("%s")
+        columns.append(list(map(step.shape, texts)))
+    if not columns:
+        return False
+    line = "".join(pattern)
+    at.spend(len(line) * len(columns[0]) + sum(sum(map(len, column)) for column in columns))
+    written = [line % texts for texts in zip(*columns, strict=True)]
+    if isinstance(cover, SlideRow) and at.rows is not None:
+        at.rows.extend(TableRow(cover.height, True, xml) for xml in written)
+    else:
+        out.extend(written)
+    return True
 
 
 @dataclass(slots=True, eq=False)

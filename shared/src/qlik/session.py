@@ -38,6 +38,7 @@ _T = TypeVar("_T")
 
 _ALREADY_OPEN = 1002
 _DEFAULT_STATE = "$"
+_DEPTH = 6  # of objects in objects; a sheet with containers in containers has four
 _TRIES = 3  # a cube that changes under us three times in a row is being reloaded
 _POSSIBLE = {"L", "S", "O"}
 
@@ -205,6 +206,30 @@ class AppSession(Contents):
 
         return await self._restarting(read)
 
+    async def check_reached(self, object_id: str) -> None:
+        """Refuse an object, or a sheet or container with one in it, that the active filters do not reach.
+
+        For whoever lets Qlik draw or export it: what is read here is checked anyway. Costs nothing in an app
+        without alternate states.
+
+        Raises:
+            SelectionNotProved: naming a filter, the object and its state.
+
+        """
+        if self.selections and self._states():
+            await self._check_reached(object_id, _DEPTH)
+
+    async def _check_reached(self, object_id: str, depth: int) -> None:
+        found = await objects.find(self._connection, self._doc, object_id)
+        try:
+            for part in found.parts or (None,):
+                self._reached(found, part)
+            inside = await objects.children(self._connection, found) if depth else []
+        finally:
+            await objects.free(self._connection, self._doc, found)
+        for child in inside:
+            await self._check_reached(child.id, depth - 1)
+
     async def object_table(
         self, object_id: str, *, part: int = 0, max_rows: int | None = None, truncate: bool = False
     ) -> Table:
@@ -267,9 +292,10 @@ class AppSession(Contents):
     def _states(self) -> list[str]:
         return [name for name in self.layout.state_names if name != _DEFAULT_STATE]
 
-    def _reached(self, found: Found, part: Part) -> None:
+    def _reached(self, found: Found, part: Part | None) -> None:
         """Refuse an object that our filters do not reach, while there are any."""
-        state = part.data.get("qStateName") or found.layout.get("qStateName") or _DEFAULT_STATE
+        own = part.data.get("qStateName") if part else None
+        state = own or found.layout.get("qStateName") or _DEFAULT_STATE
         if self.selections and state != _DEFAULT_STATE:
             filter_ = self.selections[0]
             raise SelectionNotProved(

@@ -27,9 +27,21 @@ ROWS = [
     ("Müller & Söhne", "A", "2024-03-02", "0.30000000000000004", "$(v)"),
 ]
 FORMATS = {"booked": {"qType": "D", "qFmt": "DD.MM.YYYY"}}
-CUBE = {"qDimensions": [{"qDef": {"qFieldDefs": ["customer"]}}], "qMeasures": [], "qStateName": "Other"}
+CUBE: dict[str, Any] = {
+    "qDimensions": [{"qDef": {"qFieldDefs": ["customer"]}}],
+    "qMeasures": [],
+    "qStateName": "Other",
+}
+HERE: dict[str, Any] = {**CUBE, "qStateName": "$"}
 OBJECTS = [
-    {"qProperty": {"qInfo": {"qId": "elsewhere", "qType": "table"}, "qHyperCubeDef": CUBE}, "qChildren": []}
+    {"qProperty": {"qInfo": {"qId": "elsewhere", "qType": "table"}, "qHyperCubeDef": CUBE}, "qChildren": []},
+    {
+        "qProperty": {"qInfo": {"qId": "box", "qType": "container"}},
+        "qChildren": [
+            {"qProperty": {"qInfo": {"qId": "a", "qType": "table"}, "qHyperCubeDef": HERE}, "qChildren": []},
+            {"qProperty": {"qInfo": {"qId": "b", "qType": "table"}, "qHyperCubeDef": CUBE}, "qChildren": []},
+        ],
+    },
 ]
 BOOKMARKS = [
     {"qInfo": {"qId": "two", "qType": "bookmark"}, "qMetaDef": {"title": "Two customers"},
@@ -198,6 +210,22 @@ async def test_an_object_that_filters_do_not_reach_is_refused_while_there_are_fi
             async with session.stream_object("elsewhere"):
                 pass
     assert ("customer", ("O'Brien",)) == (caught.value.field, caught.value.asked)
+
+
+async def test_what_qlik_draws_is_looked_through_for_objects_that_filters_do_not_reach(
+    awkward: SimulatedSite,
+) -> None:
+    async with awkward.client() as client, client.session(AWKWARD) as session:
+        await session.connection.call(session.doc.handle, "AddSessionAlternateState", "Other")
+        session.layout = dataclasses.replace(session.layout, state_names=("$", "Other"))
+        await session.check_reached("box")
+        await session.select([Selection(field="customer", values=("O'Brien",))])
+        await session.check_reached("a")
+        for object_id in ("elsewhere", "b", "box"):
+            with pytest.raises(SelectionNotProved, match="alternate state 'Other'"):
+                await session.check_reached(object_id)
+        session.layout = dataclasses.replace(session.layout, state_names=("$",))
+        await session.check_reached("box")
 
 
 async def test_a_bookmark_becomes_filters_that_are_proved_like_any_other(awkward: SimulatedSite) -> None:

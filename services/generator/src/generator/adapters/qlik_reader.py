@@ -80,6 +80,7 @@ async def _read(
     exported = spooled = None
     data = _Data()
     if report.native is not None:
+        await session.check_reached(report.native.id)
         exported = await export(client, report, report.native, qlik_selections(unit.selections))
     elif (long := long_table(report)) is not None:
         spooled = await spool(session, long, folder)
@@ -119,6 +120,7 @@ async def _read_items(client: QlikClient, session: AppSession, report: PlannedRe
 async def _read_picture(
     client: QlikClient, session: AppSession, item: ImageItem, report: PlannedReport, data: _Data
 ) -> None:
+    await session.check_reached(item.object_id)
     data.images[item.name] = await picture(client, session, item, report.options.image_dpi)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from contracts.base import Artifact, Event, ExecutionId, Id, ObjectRef, Reason, Selection, Utc, Wire
+from contracts.output import OutputOptions
 
 
 class TriggerKind(StrEnum):
@@ -119,6 +120,7 @@ class PreviewRequested(Event):
     )
     iteration_value: str | None = Field(default=None, description="None takes the first there is")
     recipient_id: str | None = Field(default=None, description="whose attributes the filters take")
+    options: OutputOptions = Field(default=OutputOptions(), description="as those of a task report")
     requested_by: str
     deadline_at: Utc
 

@@ -88,6 +88,13 @@ async def test_own_filters_narrow_those_of_the_report() -> None:
     assert {"Origin": ("JFK",), "Airline": ("AA",)} == {each.field: each.values for each in unit.selections}
 
 
+async def test_options_are_those_of_the_wish() -> None:
+    world = World()
+    await world.settled(options={"decimal": ",", "csv_separator": ";"})
+    (job,) = world.renderer.jobs
+    assert (",", ".", ";") == (job.options.decimal, job.options.thousands, job.options.csv_separator)
+
+
 async def test_filters_that_leave_nothing_make_no_file() -> None:
     world = World(report(filters=(fixed("Origin", "JFK"),)))
     settled = await world.settled(selections=[Selection(field="Origin", values=("EWR",))])

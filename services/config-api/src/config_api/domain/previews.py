@@ -9,6 +9,7 @@ from config_api.domain.rights import Actor, Role
 from contracts.base import Selection
 from contracts.configuration import OutputFormat
 from contracts.events import PreviewRequested
+from contracts.output import OutputOptions
 
 PATIENCE = timedelta(minutes=3)
 """How long a preview may take; whoever waits longer has left."""
@@ -32,6 +33,7 @@ class PreviewWish(BaseModel):
     recipient_id: str | None = Field(
         default=None, max_length=200, description="whose attributes the report's filters take"
     )
+    options: OutputOptions = Field(default=OutputOptions(), description="as those of a task report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def request_preview(
         selections=wish.selections,
         iteration_value=wish.iteration_value,
         recipient_id=wish.recipient_id,
+        options=wish.options,
         requested_by=actor.name,
         deadline_at=deadline,
     )

@@ -79,6 +79,7 @@ def sketch(request: PreviewRequested, sources: Sources) -> Sketch:
         template=sources.template.file if sources.template else None,
         native=report.native,
         data=report.data,
+        options=request.options,
         iteration_field=report.iteration.field if report.iteration else None,
     )
     return Sketch(report, planned, canonical([*own, *request.selections]))

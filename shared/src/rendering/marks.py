@@ -10,6 +10,7 @@ from lxml import etree
 from rendering import program
 from rendering.opc import local, serialize
 from rendering.program import Literal, Step, Steps
+from rendering.slide_tables import SlideTable
 from rendering.tags import Statement
 
 Element = Any
@@ -57,7 +58,7 @@ class Open:
     @classmethod
     def slide_table(cls, room: int) -> "Open":
         """A table with so much room for its rows."""
-        return cls(lambda branches: program.SlideTable(branches[0][1], room))
+        return cls(lambda branches: SlideTable(branches[0][1], room))
 
     @classmethod
     def slide_row(cls, height: int) -> "Open":

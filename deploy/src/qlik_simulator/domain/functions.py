@@ -1,5 +1,6 @@
 """The scalar functions the simulator knows. Everything else is refused by name."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -134,6 +135,41 @@ def _start(unit: str, shown: NumberFormat) -> Scalar:
     return make
 
 
+def _end(unit: str) -> Scalar:
+    def make(given: Arguments) -> Value:
+        if len(given.values) > 1:
+            raise UnsupportedError("a shift of periods")
+        after = moment(given.number(0)).dt.truncate(unit).dt.offset_by(unit)
+        return Value(serial_of(after - pl.duration(milliseconds=1)), shown=DATE)
+
+    return make
+
+
+def _add_months(given: Arguments) -> Value:
+    months = given.number(1).cast(pl.Int64).cast(pl.String) + "mo"
+    # The 31st of a month becomes the last day of a shorter one, in polars as in Qlik.
+    return Value(serial_of(moment(given.number(0)).dt.offset_by(months)), shown=given.values[0].shown)
+
+
+def _pick(given: Arguments) -> Value:
+    branches = [(given.number(0) == index, value) for index, value in enumerate(given.values[1:], start=1)]
+    return choice([(when.fill_null(value=False), value) for when, value in branches], constant(None))
+
+
+def _wild_match(given: Arguments) -> Value:
+    position: pl.Expr = pl.lit(0.0)
+    for index in range(len(given.values) - 1, 0, -1):
+        pattern = "(?is)" + _wild_pattern(given.constant_text(index))
+        hit = given.text(0).str.contains(pattern).fill_null(value=False)
+        position = pl.when(hit).then(float(index)).otherwise(position)
+    return Value(position)
+
+
+def _wild_pattern(wild: str) -> str:
+    """A pattern with ``*`` and ``?`` as a regular expression for the whole text."""
+    return "^" + "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in wild) + "$"
+
+
 def _make_date(given: Arguments) -> Value:
     month = given.number(1) if len(given.values) > 1 else pl.lit(1.0)
     day = given.number(2) if len(given.values) > 2 else pl.lit(1.0)  # noqa: PLR2004
@@ -220,6 +256,8 @@ SCALARS: Final[dict[str, Signature]] = {
     "true": Signature(0, 0, lambda _: constant(-1.0)),
     "false": Signature(0, 0, lambda _: constant(0.0)),
     "match": Signature(2, _MANY, _match),
+    "wildmatch": Signature(2, _MANY, _wild_match),
+    "pick": Signature(2, _MANY, _pick),
     "round": Signature(1, 3, _round),
     "floor": Signature(1, 3, lambda given: _stepped(given, "Floor")),
     "ceil": Signature(1, 3, lambda given: _stepped(given, "Ceil")),
@@ -254,6 +292,11 @@ SCALARS: Final[dict[str, Signature]] = {
     "monthstart": Signature(1, 1, _start("1mo", DATE)),
     "quarterstart": Signature(1, 1, _start("1q", DATE)),
     "yearstart": Signature(1, 1, _start("1y", DATE)),
+    "weekstart": Signature(1, 2, _start("1w", DATE)),
+    "monthend": Signature(1, 2, _end("1mo")),
+    "quarterend": Signature(1, 2, _end("1q")),
+    "yearend": Signature(1, 2, _end("1y")),
+    "addmonths": Signature(2, 2, _add_months),
     "makedate": Signature(1, 3, _make_date),
     "today": Signature(0, 0, lambda given: constant(float(int(given.now)), DATE)),
     "now": Signature(0, 0, lambda given: constant(given.now, TIMESTAMP)),

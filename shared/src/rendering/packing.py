@@ -1,7 +1,7 @@
 """Packed stretches of a part: made as the text is written, joined later, whatever stands before them.
 
 A stretch ends on a whole byte and looks back at nothing outside itself, so stretches may stand one after
-another in one deflated stream (RFC 1951); their check sums are combined as zlib's crc32_combine does.
+another in one deflated stream (RFC 1951); their check sums are combined as zlib does.
 """
 
 import zlib
@@ -13,8 +13,6 @@ from isal import isal_zlib
 DEFLATED, STORED = 8, 0
 LEVEL = 2  # of isal, 0 to 3
 RAW = -15
-_POLYNOMIAL = 0xEDB88320
-_ONE = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +76,6 @@ def join(pieces: Iterable[bytes | Packed]) -> Packed:
         own = packer.part() if piece is None else packer.stretch()
         for stretch in (own, piece) if piece is not None else (own,):
             packed.extend(stretch.packed)
-            crc, size = _combined(crc, stretch.crc, stretch.size), size + stretch.size
+            crc, size = isal_zlib.crc32_combine(crc, stretch.crc, stretch.size), size + stretch.size
         packer = Packer()
     return Packed(tuple(packed), DEFLATED, crc, size)
-
-
-def _combined(first: int, second: int, size: int) -> int:
-    """The check sum of two texts from theirs, the second of which has so many bytes."""
-    power, square, bits = _ONE, _ONE >> 1, 8 * size
-    while bits:
-        if bits & 1:
-            power = _product(square, power)
-        square = _product(square, square)
-        bits >>= 1
-    return _product(power, first) ^ second
-
-
-def _product(a: int, b: int) -> int:
-    """The product of two polynomials modulo the one of CRC-32, lowest power in the highest bit."""
-    result, bit = 0, _ONE
-    while bit:
-        if a & bit:
-            result ^= b
-        b = (b >> 1) ^ _POLYNOMIAL if b & 1 else b >> 1
-        bit >>= 1
-    return result

@@ -43,7 +43,7 @@ def markdown() -> str:
         parts.append(f"## {tag}\n")
         parts += [f"{entry}\n" for entry in entries]
     parts.append("## What is sent\n")
-    parts += [f"{entry}\n" for entry in _schemas(description["components"]["schemas"])]
+    parts += [f"{entry}\n" for entry in _schemas(description)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -70,24 +70,65 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
         yield f"- body ({kind}): `{_name(content['schema'])}`"
 
 
-def _schemas(schemas: Mapping[str, Any]) -> Iterator[str]:
-    for name, schema in sorted(schemas.items()):
-        if not name.endswith("Draft") and not name.startswith(("New", "Account", "Body_", "Ids")):
-            continue
-        required = set(schema.get("required", ()))
-        yield f"### {name}\n\n{schema.get('description', '').partition(chr(10))[0]}\n"
-        yield "| field | type | |\n|---|---|---|"
-        for field, about in schema.get("properties", {}).items():
-            need = "required" if field in required else ""
-            note = "; ".join(part for part in (need, about.get("description", "")) if part)
-            yield f"| `{field}` | {_name(about)} | {note} |"
+def _schemas(description: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what request bodies are made of, each with everything it refers to."""
+    schemas = description["components"]["schemas"]
+    for name in sorted(_sent(description)):
+        schema = schemas[name]
+        lines = [f"### {name}\n", f"{schema.get('description', '').partition(chr(10))[0]}\n"]
+        if "enum" in schema:
+            lines.append("One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + ".")
+        else:
+            lines += ["| field | type | |", "|---|---|---|", *_fields(schema)]
+        yield "\n".join(lines)
+
+
+def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
+    required = set(schema.get("required", ()))
+    for field, about in schema.get("properties", {}).items():
+        need = "required" if field in required else ""
+        note = "; ".join(part for part in (need, about.get("description", "")) if part)
+        yield f"| `{field}` | {_name(about)} | {note} |"
+
+
+def _sent(description: Mapping[str, Any]) -> set[str]:
+    """Return the names of the schemas that request bodies reach."""
+    bodies = [
+        operation.get("requestBody", {})
+        for operations in description["paths"].values()
+        for operation in operations.values()
+    ]
+    found: set[str] = set()
+    waiting = list(_references(bodies))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _references(description["components"]["schemas"][name])
+    return found
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"].rpartition("/")[2]
+        for value in part.values():
+            yield from _references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _references(value)
 
 
 def _name(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " or ".join(_name(each) for each in schema["anyOf"])
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            return " or ".join(_name(each) for each in schema[several])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_name(schema.get('items', {}))}"
     return str(schema.get("format") or schema.get("type") or "object")

@@ -246,6 +246,8 @@ def test_a_sheet_with_slicers_is_not_repeated() -> None:
             archive.writestr(name, content)
     with pytest.raises(TemplateError, match="slicers"):
         filled(out.getvalue(), report(tables={"carriers": CARRIERS}))
+    (problem,) = inspect(TemplateKind.XLSX, out.getvalue()).problems
+    assert "slicers" in problem.message
 
 
 FLIGHTS = table(
@@ -338,9 +340,11 @@ def test_an_excel_table_in_a_loop_is_refused() -> None:
     def inner(_: Any, sheet: Any) -> None:
         sheet.add_table("G4:H6", {"name": "Inside", "columns": [{"header": "k"}, {"header": "v"}]})
 
+    template = _levels(inner)
     with pytest.raises(TemplateError, match="'Inside' stands in a loop") as caught:
-        filled(_levels(inner), report(tables={"d": FLIGHTS}))
+        filled(template, report(tables={"d": FLIGHTS}))
     assert "sheet for" in caught.value.remedy
+    assert (caught.value.problem,) == inspect(TemplateKind.XLSX, template).problems, "said on upload, too"
 
 
 def test_rules_of_a_sheet_stand_in_each_other() -> None:

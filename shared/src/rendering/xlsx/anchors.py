@@ -4,16 +4,18 @@ What begins in a block of rows is repeated with it and vanishes with it; a repea
 its own turn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
-from rendering.model import TemplateError
+from rendering.model import Problem, TemplateError
 from rendering.opc import Package, child, descendants, local, serialize
 from rendering.xlsx.layout import Plan, Turn
 
 Element = Any
 CHART_KINDS = ("chart", "chartEx")
+_WORDS = {"table": "Excel table", "pivotTable": "pivot table"}
+ONCE = frozenset({"slicer", "timeline"})  # parts of a sheet that cannot be repeated
 _ANCHORS = ("twoCellAnchor", "oneCellAnchor", "anchor")
 _WITH_CHART = frozenset({"chartStyle", "chartColorStyle", "chartUserShapes", "package"})
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
@@ -105,27 +107,38 @@ def _type(kind: str) -> str:
     return (extended if kind == "chartEx" else _REL) + kind
 
 
+def fixed_parts(package: Package, part: str) -> Iterator[tuple[str, str, str, int]]:
+    """What cannot repeat with rows, the Excel tables and pivot tables of a sheet.
+
+    Each with its kind, its part, its name and the row it begins in.
+    """
+    for kind in _WORDS:
+        for name in package.related(part, kind):
+            definition = package.xml(name)
+            holder = definition if kind == "table" else child(definition, "location")
+            corner = (holder.get("ref", "") if holder is not None else "").partition(":")[0]
+            digits = corner.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+            if digits.isdigit():
+                yield kind, name, definition.get("displayName") or definition.get("name", ""), int(digits)
+
+
+def in_a_loop(kind: str, name: str, sheet: str, row: int) -> Problem:
+    """What is wrong with such a part in a loop."""
+    return Problem(
+        f"{sheet}, row {row}",
+        f"the {_WORDS[kind]} {name!r} stands in a loop and cannot repeat with it",
+        "Turn it into ordinary cells, or give each group a sheet: {% sheet for ... %}",
+    )
+
+
 def check_tables(package: Package, part: str, sheet: str, plan: Plan, root: Element) -> None:
-    """Excel tables and pivot tables cannot repeat with rows: those in loops are refused."""
-    for kind, name in [(k, n) for k in ("table", "pivotTable") for n in package.related(part, k)]:
-        definition = package.xml(name)
-        holder = definition if kind == "table" else child(definition, "location")
-        digits = (
-            (holder.get("ref", "") if holder is not None else "")
-            .partition(":")[0]
-            .lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-        )
-        if not digits.isdigit():
-            continue
-        if plan.root.in_loop(int(digits)):
-            word = "Excel table" if kind == "table" else "pivot table"
-            raise TemplateError(
-                f"{sheet}, row {digits}",
-                f"the {word} {definition.get('name', '')!r} stands in a loop and cannot repeat with it",
-                "Turn it into ordinary cells, or give each group a sheet: {% sheet for ... %}",
-            )
-        if kind == "table" and not list(plan.root.places(int(digits))):
-            _drop_table(package, part, name, root)
+    """Refuse tables in loops, which cannot repeat with rows; drop those that vanish."""
+    for kind, definition, name, row in list(fixed_parts(package, part)):
+        if plan.root.in_loop(row):
+            problem = in_a_loop(kind, name, sheet, row)
+            raise TemplateError(problem.place, problem.message, problem.remedy)
+        if kind == "table" and not list(plan.root.places(row)):
+            _drop_table(package, part, definition, root)
 
 
 def _drop_table(package: Package, part: str, table: str, root: Element) -> None:

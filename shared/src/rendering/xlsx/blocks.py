@@ -1,14 +1,17 @@
 """Open and stray blocks of a workbook, before there is any data."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from rendering.model import Problem, TemplateError
 from rendering.opc import Package, descendants, local
 from rendering.tags import Statement, pieces, statement
+from rendering.xlsx.anchors import ONCE, fixed_parts, in_a_loop
 
 Element = Any
 _MAIN = "xl/workbook.xml"
+_SHEET_FOR = re.compile(r"\s*\{%[-+]?\s*sheet\s+for\b")
 
 
 def block_problems(package: Package) -> list[Problem]:
@@ -26,8 +29,35 @@ def block_problems(package: Package) -> list[Problem]:
         part = targets.get(next((str(v) for k, v in sheet.attrib.items() if k.endswith("}id")), ""), "")
         if part in package and (some or b"{%" in package.read(part)):
             rows = list(_rows(package.xml(part), strings))
-            problems.extend(_of_sheet(rows, str(sheet.get("name", ""))))
+            name = str(sheet.get("name", ""))
+            problems.extend(_of_sheet(rows, name))
+            problems.extend(_fixed(package, part, rows, name))
     return problems
+
+
+def _fixed(package: Package, part: str, rows: list[list[tuple[str, str]]], name: str) -> Iterator[Problem]:
+    """Parts that cannot repeat: Excel tables and pivot tables in loops, slicers on a sheet that repeats."""
+    loops = list(_loops(rows, name))
+    for kind, _, table, row in fixed_parts(package, part) if loops else ():
+        if any(first < row < last for first, last in loops):
+            yield in_a_loop(kind, table, name, row)
+    repeats = any(_SHEET_FOR.match(text) for cells in rows for _, text in cells)
+    if repeats and any(rel.kind in ONCE for rel in package.rels(part)):
+        yield Problem(name, "a sheet with slicers or timelines cannot be repeated", "Remove them")
+
+
+def _loops(rows: list[list[tuple[str, str]]], name: str) -> Iterator[tuple[int, int]]:
+    """First and last row of every loop."""
+    stack: list[tuple[str, int]] = []
+    for reference, text in (cell for cells in rows for cell in cells):
+        found = _statement(text, name)
+        row = int(reference.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ") or 0)
+        if found is not None and found.word in {"for", "if"}:
+            stack.append((found.word, row))
+        elif found is not None and found.word.startswith("end") and stack:
+            word, first = stack.pop()
+            if word == "for":
+                yield first, row
 
 
 def _rows(root: Element, strings: list[str]) -> Iterator[list[tuple[str, str]]]:

@@ -17,6 +17,7 @@ from rendering.opc import Package, child, descendants, local, serialize
 from rendering.tags import has_tags
 from rendering.text import fill
 from rendering.values import clean
+from rendering.xlsx.anchors import ONCE
 from rendering.xlsx.pivots import own_caches
 from rendering.xlsx.sheet import Sheet
 from rendering.xlsx.strings import Strings
@@ -29,7 +30,6 @@ _OWN = frozenset(
      "comments", "threadedComment", "vmlDrawing", "pivotTable", "ctrlProp", "control", "activeXControlBinary",
      "diagramData", "diagramLayout", "diagramQuickStyle", "diagramColors", "diagramDrawing"}
 )  # fmt: skip
-_ONCE = frozenset({"slicer", "timeline"})
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"
 
 
@@ -157,7 +157,7 @@ class _Original:
     def copy(self, strings: Strings) -> Sheet:
         """A copy with drawings, charts, comments, Excel tables, pivot tables and controls of its own."""
         package, sheet = self.package, self.sheet
-        if any(rel.kind in _ONCE for rel in package.rels(sheet.part)):
+        if any(rel.kind in ONCE for rel in package.rels(sheet.part)):
             raise TemplateError(
                 sheet.name,
                 "a sheet with slicers or timelines cannot be repeated",

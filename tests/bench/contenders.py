@@ -24,6 +24,8 @@ from rendering import (
 )
 
 Make = Callable[[], bytes]
+Write = Callable[[], int]
+"""Makes a file too long to be held, and returns its size."""
 COLUMNS = ("id", "day", "city", "street", "note", "owner", "pieces", "amount", "share", "status")
 _KINDS = ("number", "date", "text", "text", "text", "text", "number", "number", "number", "text")
 _HEAD = 5  # the repeating row of the workbook, from 1
@@ -36,17 +38,22 @@ class Contender:
 
     kind: str
     name: str
-    prepare: Callable[[int], Make]
+    prepare: Callable[[int], Make | Write]
 
 
 def rows_of(count: int) -> list[tuple[Any, ...]]:
     """Ten columns with what breaks writers that do not escape."""
+    return list(made_rows(count))
+
+
+def made_rows(count: int) -> Iterator[tuple[Any, ...]]:
+    """The same, a row at a time."""
     first = date(2026, 1, 1)
     cities = [f"Zürich & <Umgebung> {i}" for i in range(200)]
     streets = [f"Große Straße {i}" for i in range(1_000)]
     owners = [f'O\'Neill "{i}"' for i in range(50)]
-    return [
-        (
+    for i in range(count):
+        yield (
             i,
             first + timedelta(days=i % 365),
             cities[i % 200],
@@ -58,8 +65,6 @@ def rows_of(count: int) -> list[tuple[Any, ...]]:
             (i % 101) / 100,
             ("open", "done", "late")[i % 3],
         )
-        for i in range(count)
-    ]
 
 
 def data_of(count: int) -> RenderData:
@@ -70,7 +75,7 @@ def data_of(count: int) -> RenderData:
     return RenderData(meta, {"title": "Orders"}, {"t": TableData(columns, rows_of(count))})
 
 
-def _ours(kind: TemplateKind, output: OutputFormat, template: Callable[[], bytes]) -> Callable[[int], Make]:
+def ours(kind: TemplateKind, output: OutputFormat, template: Callable[[], bytes]) -> Callable[[int], Make]:
     def prepare(count: int) -> Make:
         data, content = data_of(count), template()
         return lambda: render(kind, content, data, RenderOptions(), output).content
@@ -157,7 +162,7 @@ def _openpyxl(count: int) -> Make:
     return make
 
 
-def _xlsxwriter(count: int, *, constant: bool = False) -> Make:
+def _xlsxwriter(count: int) -> Make:
     """The same workbook from nothing."""
     import xlsxwriter  # noqa: PLC0415
 
@@ -165,7 +170,7 @@ def _xlsxwriter(count: int, *, constant: bool = False) -> Make:
 
     def make() -> bytes:
         out = BytesIO()
-        with xlsxwriter.Workbook(out, {"constant_memory": constant, "in_memory": not constant}) as book:
+        with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
             sheet = book.add_worksheet("Orders")
             head = book.add_format({"bold": True, "bg_color": "#1F6F8B", "font_color": "white"})
             codes = [{"date": "yyyy-mm-dd", "number": "#,##0.00"}.get(kind, "@") for kind in _KINDS]
@@ -197,11 +202,6 @@ def _xlsxwriter(count: int, *, constant: bool = False) -> Make:
     return make
 
 
-def _export(count: int) -> Make:
-    data = data_of(count)
-    return lambda: render(TemplateKind.TABLE, b"", data, RenderOptions(), OutputFormat.XLSX).content
-
-
 # documents
 
 
@@ -220,7 +220,7 @@ def _document(rows: list[list[str]]) -> bytes:
     return out.getvalue()
 
 
-def _docx_template() -> bytes:
+def docx_template() -> bytes:
     return _document([[f"{{{{ t.{name} }}}}" for name in COLUMNS]])
 
 
@@ -271,7 +271,7 @@ def _deck(tables: list[list[list[str]]]) -> bytes:
 _TITLES = [name.title() for name in COLUMNS]
 
 
-def _pptx_template() -> bytes:
+def pptx_template() -> bytes:
     return _deck([[_TITLES, [f"{{{{ t.{name} }}}}" for name in COLUMNS]]])
 
 
@@ -328,9 +328,9 @@ def _template_page() -> bytes:
     return _page("t.rows").encode()
 
 
-_WORKBOOK = _ours(TemplateKind.XLSX, OutputFormat.XLSX, workbook_template)
-_DOCUMENT = _ours(TemplateKind.DOCX, OutputFormat.DOCX, _docx_template)
-_DECK = _ours(TemplateKind.PPTX, OutputFormat.PPTX, _pptx_template)
+_WORKBOOK = ours(TemplateKind.XLSX, OutputFormat.XLSX, workbook_template)
+_DOCUMENT = ours(TemplateKind.DOCX, OutputFormat.DOCX, docx_template)
+_DECK = ours(TemplateKind.PPTX, OutputFormat.PPTX, pptx_template)
 
 CONTENDERS = (
     Contender("xlsx", "ours", _WORKBOOK),
@@ -343,14 +343,9 @@ CONTENDERS = (
     Contender("pptx", "ours", _DECK),
     Contender("pptx", "python-pptx, from nothing", _python_pptx),
     Contender("pptx", "limit: packing", _packing(_DECK)),
-    Contender("html", "ours", _ours(TemplateKind.HTML, OutputFormat.HTML, _template_page)),
+    Contender("html", "ours", ours(TemplateKind.HTML, OutputFormat.HTML, _template_page)),
     Contender("html", "Jinja2", _jinja),
     Contender("html", "limit: minijinja", _minijinja),
-    Contender("pdf", "ours", _ours(TemplateKind.HTML, OutputFormat.PDF, _template_page)),
+    Contender("pdf", "ours", ours(TemplateKind.HTML, OutputFormat.PDF, _template_page)),
     Contender("pdf", "limit: WeasyPrint", _weasyprint),
-)
-MILLION = (
-    Contender("xlsx", "ours, into a template", _WORKBOOK),
-    Contender("xlsx", "ours, plain export", _export),
-    Contender("xlsx", "XlsxWriter, constant memory", lambda count: _xlsxwriter(count, constant=True)),
 )

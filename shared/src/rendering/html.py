@@ -217,7 +217,15 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     size = options.page_size + (" landscape" if options.landscape else "")
     css = f"@page {{ size: {size}; margin: 18mm 15mm }} img {{ max-width: 100% }}"
     html = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=None)
-    document = html.render(stylesheets=[weasyprint.CSS(string=css, url_fetcher=fetcher)])
+    variant = f"pdf/a-{options.pdf_archive}" if options.pdf_archive else None
+    pictures = {
+        "optimize_images": bool(options.image_quality or options.image_dpi),
+        "jpeg_quality": options.image_quality or None,
+        "dpi": options.image_dpi or None,
+    }
+    styles = [weasyprint.CSS(string=css, url_fetcher=fetcher)]
+    # Pictures are packed while the page is laid out.
+    document = html.render(stylesheets=styles, pdf_variant=variant, **pictures)
     now = data.meta.now.strftime("%Y-%m-%dT%H:%M:%S%z")
     document.metadata.created = document.metadata.modified = now[:-2] + ":" + now[-2:]
     document.metadata.attachments = []
@@ -226,13 +234,7 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     with font_time(int(data.meta.now.timestamp())), warnings.catch_warnings():
         # The library leaves closing its colour profile to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        content: bytes = document.write_pdf(
-            pdf_identifier=identifier,
-            pdf_variant=f"pdf/a-{options.pdf_archive}" if options.pdf_archive else None,
-            optimize_images=bool(options.image_quality or options.image_dpi),
-            jpeg_quality=options.image_quality or None,
-            dpi=options.image_dpi or None,
-        )
+        content: bytes = document.write_pdf(pdf_identifier=identifier, pdf_variant=variant, **pictures)
     return content, refused
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import pypdf
 import pytest
 import pyzipper  # type: ignore[import-untyped]
+from PIL import Image
 from python_calamine import CalamineWorkbook
 
 from rendering import (
@@ -150,6 +151,28 @@ def test_the_preview_is_a_picture_of_the_first_page() -> None:
     )
     assert page.content.startswith(b"\x89PNG")
     assert page.content_type == "image/png"
+
+
+def test_picture_quality_and_resolution_make_a_pdf_smaller() -> None:
+    noise = BytesIO()
+    Image.effect_noise((800, 800), 90).convert("RGB").save(noise, "JPEG", quality=95)
+    template = b"<p>text</p><img width=300 src='{{ images.noise }}'>"
+    data = report(images={"noise": noise.getvalue()})
+
+    def size(options: RenderOptions) -> int:
+        return len(render(TemplateKind.HTML, template, data, options, OutputFormat.PDF).content)
+
+    as_it_is = size(RenderOptions())
+    assert size(RenderOptions(image_quality=30)) < as_it_is / 2
+    assert size(RenderOptions(image_dpi=72)) < as_it_is / 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"image_quality": 101}, {"image_quality": -1}, {"image_dpi": 10}, {"image_dpi": 5_000}]
+)
+def test_quality_and_resolution_have_bounds(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        RenderOptions(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(available() is None, reason="NO LIBREOFFICE: apt-get install libreoffice-calc-nogui")

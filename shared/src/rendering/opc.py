@@ -245,6 +245,19 @@ class Package:
             root.remove(element)
         self.write(where, serialize(root))
 
+    def drop_signatures(self) -> bool:
+        """Remove digital signatures of the package, which hold for its old bytes; True if there were any.
+
+        Signatures of macros are parts like others: they hold for the macros, which stay as they are.
+        """
+        signed = [name for name in self.names() if name.lower().startswith("_xmlsignatures/")]
+        for name in signed:
+            if name in self:
+                self.remove(name)
+        if signed:
+            self.drop_rels("", "origin")
+        return bool(signed)
+
     def content_type(self, name: str) -> str:
         """The declared type of a part, or ''."""
         types = self._tree(TYPES)

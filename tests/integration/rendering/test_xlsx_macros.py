@@ -4,10 +4,15 @@ import warnings
 import zipfile
 from io import BytesIO
 
+import msoffcrypto  # type: ignore[import-untyped]
 import pytest
 import xlsxwriter
+from msoffcrypto.exceptions import InvalidKeyError  # type: ignore[import-untyped]
+from pypdf import PdfReader
 
 from rendering import OutputFormat, RenderOptions, TemplateError, TemplateKind, inspect, render
+from rendering.protect import encrypt
+from support.pages import to_pdf
 from support.report_data import report, table
 from support.vba import vba_project
 from support.workbooks import opened
@@ -152,3 +157,37 @@ def test_macro_sheets_and_embedded_macros_are_refused_in_an_xlsm_too() -> None:
 
 def test_texts_of_a_template_with_macros_are_looked_at_as_ever() -> None:
     assert inspect(TemplateKind.XLSM, _template()).tables == {"d": frozenset({"k", "v"})}
+
+
+def test_a_signed_package_loses_a_signature_that_no_longer_holds_but_not_that_of_its_macros() -> None:
+    parts = _parts(_template())
+    origin = "http://schemas.openxmlformats.org/package/2006/relationships/digital-signature/origin"
+    rel = f'<Relationship Id="rId77" Type="{origin}" Target="_xmlsignatures/origin.sigs"/></Relationships>'
+    parts["_rels/.rels"] = parts["_rels/.rels"].replace(b"</Relationships>", rel.encode())
+    parts["_xmlsignatures/origin.sigs"] = b""
+    parts["_xmlsignatures/sig1.xml"] = b"<Signature/>"
+    template = _zipped(parts)
+    result = render(TemplateKind.XLSM, template, DATA, RenderOptions(), OutputFormat.XLSM)
+    after = _parts(result.content)
+    assert not [name for name in after if name.startswith("_xmlsignatures")]
+    assert b"origin.sigs" not in after["_rels/.rels"]
+    assert ["left out" in warning for warning in result.warnings] == [True]
+    assert after["xl/vbaProjectSignature.bin"] == parts["xl/vbaProjectSignature.bin"]
+
+
+def test_a_password_opens_a_report_with_macros_and_pages_show_it() -> None:
+    content = render(TemplateKind.XLSM, _template(), DATA, RenderOptions(), OutputFormat.XLSM).content
+    locked = BytesIO(encrypt(content, OutputFormat.XLSM, "long enough"))
+    with pytest.raises(InvalidKeyError):
+        _unlocked(locked, "not this one")
+    assert _macros(_unlocked(locked, "long enough")) == _macros(content)
+    (pdf,) = to_pdf({"report.xlsm": content}).values()
+    assert "a 1 b 2 c 3" in " ".join(PdfReader(BytesIO(pdf)).pages[0].extract_text().split())
+
+
+def _unlocked(locked: BytesIO, password: str) -> bytes:
+    out = BytesIO()
+    file = msoffcrypto.OfficeFile(locked)
+    file.load_key(password=password)
+    file.decrypt(out)
+    return out.getvalue()

@@ -65,6 +65,10 @@ class Book:
 def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
     """Fill a workbook; returns its bytes and warnings."""
     book = fill_book(template, Scope(data), options)
+    if book.touched and book.package.drop_signatures():
+        book.warnings.append(
+            "the digital signature of the template does not hold for a report and was left out"
+        )
     return book.package.save(), book.warnings
 
 

@@ -16,6 +16,7 @@ from qlik_simulator.cloud.limits import RateLimiter
 from qlik_simulator.cloud.webhooks import signature
 from qlik_simulator.domain.delta import difference, whole
 from qlik_simulator.domain.errors import MESSAGES
+from qlik_simulator.domain.fields import field_of
 from qlik_simulator.domain.formats import (
     NumberFormat,
     date_text,
@@ -24,6 +25,7 @@ from qlik_simulator.domain.formats import (
     pattern_text,
     to_serial,
 )
+from qlik_simulator.domain.model import model_of
 from qlik_simulator.engine.address import bearer_of, parse_address, user_of
 from qlik_simulator.faults import Fault, FaultError, Faults
 from qlik_simulator.rest.filters import FilterError, matches
@@ -226,3 +228,25 @@ def test_an_app_that_is_not_there_is_refused(tmp_path: Path) -> None:
         load_app(str(tmp_path / "nowhere"), NOW)
     with pytest.raises(AppError, match="has no"):
         load_app(str(tmp_path), NOW)
+
+
+def test_many_numbers_have_the_texts_that_few_have() -> None:
+    numbers = [number / 8 for number in range(12_000)]
+    many, few = (field_of(pl.Series("n", part)) for part in (numbers, numbers[:100]))
+    assert list(few.texts) == list(many.texts[:100])
+    assert (many.texts[9], many.texts[16], len(many.texts)) == ("1.125", "2", 12_000)
+    assert many.text_index["1.125"] == 9
+
+
+def test_large_results_are_forgotten_before_many_small_ones_are() -> None:
+    model = model_of(pl.DataFrame({"a": [1]}))
+    made: list[str] = []
+
+    def ask(key: str, rows: int) -> None:
+        model.remember(key, lambda: made.append(key), lambda _: rows)
+
+    for key, rows in (("small", 1), ("large", 3_000_000), ("larger", 3_500_000), ("large", 3_000_000)):
+        ask(key, rows)
+    assert ["small", "large", "larger", "large"] == made
+    ask("large", 3_000_000)
+    assert made.count("large") == 2

@@ -3,10 +3,11 @@
 The position of a value in its symbol table is the element number the engine shows as ``qElemNumber``.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,31 @@ from qlik_simulator.domain.formats import DATE, GENERAL, TIMESTAMP, NumberFormat
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
+_FEW: Final = 10_000  # texts that are kept; more are written when they are asked for
 NULL: Final = -2  # the element number of a missing value
+
+
+class WrittenNumbers(Sequence[str]):
+    """The texts of numbers, written when they are asked for: of a million amounts few are ever shown."""
+
+    def __init__(self, numbers: Numbers, write: Callable[[float], str]) -> None:
+        self._numbers = numbers
+        self._write = write
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return WrittenNumbers(self._numbers[at], self._write)
+        return self._write(float(self._numbers[at]))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._write, self._numbers.tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +54,7 @@ class Field:
     """
 
     name: str
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     numbers: Numbers
     codes: Codes
     shown: NumberFormat = GENERAL
@@ -136,13 +161,14 @@ def _natural_format(dtype: pl.DataType) -> NumberFormat:
     return NumberFormat("I", "###0") if dtype.is_integer() else GENERAL
 
 
-def _symbols(values: pl.Series, shown: NumberFormat) -> tuple[tuple[str, ...], Numbers]:
+def _symbols(values: pl.Series, shown: NumberFormat) -> tuple[Sequence[str], Numbers]:
     if values.dtype == pl.String:
         return tuple(values.to_list()), np.full(len(values), np.nan)
     if values.dtype.is_numeric():
         numbers = values.cast(pl.Float64).to_numpy()
         text = general_text if shown.type in {"U", "I"} else shown.text
-        return tuple(map(text, numbers.tolist())), numbers
+        written = WrittenNumbers(numbers, text)
+        return written if len(written) > _FEW else tuple(written), numbers
     duals = [_dual(value, shown) for value in values.to_list()]
     return tuple(text for text, _ in duals), np.array([number for _, number in duals], dtype=np.float64)
 

@@ -14,6 +14,7 @@ from rendering.opc import Package, descendants, local, serialize
 from rendering.program import Call, Context, write_all
 
 Element = Any
+MAX_CHARTS = 1_000
 _PARTS = ("header", "footer", "footnotes", "endnotes", "comments")
 _DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -27,7 +28,8 @@ def fill_docx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     if not found or local(package.xml(found[0])) != "document":
         raise TemplateError("template", "it is no Word document", "Upload a docx file")
     main = found[0]
-    document = _Document(package, Language(data, options), Media(package, data, options, _folder(main)))
+    media = Media(package, data, options, _folder(main))
+    document = _Document(package, Language(data, options), media, options.limits.part_bytes)
     for part, place in parts_of(package, main):
         document.fill(part, place)
     fill_charts(package, Scope(data), options, document.own_charts)
@@ -55,6 +57,7 @@ class _Document:
     package: Package
     language: Language
     media: Media
+    left: int  # characters all parts together may still grow by
     own_charts: set[str] = field(default_factory=set)
 
     def fill(self, part: str, place: str) -> None:
@@ -69,10 +72,10 @@ class _Document:
         if marks.empty:
             return
         numbers = [int(e.get("id")) for e in root.iter("{*}docPr") if e.get("id", "").isdigit()]
-        limits = self.language.options.limits
-        at = Context(self.language, part, limits.part_bytes, max(numbers, default=0))
+        at = Context(self.language, part, self.left, max(numbers, default=0))
         out: list[str] = []
         write_all(steps, out, at, Scope(self.language.data))
+        self.left = at.left
         charts.drop_originals()
         self.package.write(part, "".join(out).encode())
 
@@ -106,6 +109,8 @@ class _Charts:
 
     def _copy(self, target: str, at: Context, scope: Scope) -> str:
         package = self.document.package
+        if len(self.document.own_charts) >= MAX_CHARTS:
+            raise TemplateError(self.part, f"there would be more than {MAX_CHARTS} charts", "Filter the data")
         new = package.copy(target, _CHART_PARTS)
         self.document.own_charts.add(new)
         at.spend(len(package.read(new)))

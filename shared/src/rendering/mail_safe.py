@@ -78,12 +78,13 @@ def mail_safe(page: str) -> tuple[str, list[str]]:
     title = _TITLE.search(inlined)
     language = _LANGUAGE.search(inlined)
     own = _BODY.search(inlined)
-    style = escape(harmless_css(unescape(own[1]), warnings).strip(" ;")) if own else ""
+    css = harmless_css(unescape(own[1]), warnings).strip(" ;") if own else ""
+    style = f' style="{escape(css)}"' if css else ""
     return (
         f'<!DOCTYPE html>\n<html lang="{language[1] if language else "en"}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(unescape(title[1].strip())) if title else ''}</title>{sheet}</head>\n"
-        f'<body style="{style}">{body}</body></html>\n'
+        f"<body{style}>{body}</body></html>\n"
     ), warnings
 
 

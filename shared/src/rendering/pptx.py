@@ -35,7 +35,13 @@ def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     if not found or local(package.xml(found[0])) != "presentation":
         raise TemplateError("template", "it is no PowerPoint presentation", "Upload a pptx file")
     deck = Deck(package, found[0])
-    filler = _Filler(package, deck, Language(data, options), Media(package, data, options, "ppt"))
+    filler = _Filler(
+        package,
+        deck,
+        Language(data, options),
+        Media(package, data, options, "ppt"),
+        options.limits.part_bytes,
+    )
     for number, (entry, part) in enumerate(deck.slides(), 1):
         deck.replace(entry, part, filler.slide(part, f"slide {number}"))
     for part, place in behind(package, found[0]):
@@ -67,6 +73,7 @@ class _Filler:
     deck: Deck
     language: Language
     media: Media
+    left: int  # characters all slides together may still grow by
     slides: int = 0
 
     def slide(self, part: str, place: str) -> list[str]:
@@ -99,6 +106,7 @@ class _Filler:
             yield at.owner, _written(read, at, scope), scope
             at.page += 1
             at.seen.clear()
+            self.left = at.left
 
     def read(self, part: str, place: str) -> _Read:
         """Read one part."""
@@ -121,12 +129,14 @@ class _Filler:
 
     def fill(self, part: str, read: _Read, scope: Scope) -> None:
         """Write a part that is no slide."""
-        text = _written(read, self._context(part, read), scope)
+        at = self._context(part, read)
+        text = _written(read, at, scope)
+        self.left = at.left
         if text is not None:
             self.package.write(part, text.encode())
 
     def _context(self, part: str, read: _Read) -> Context:
-        return Context(self.language, part, self.language.options.limits.part_bytes, read.free_id)
+        return Context(self.language, part, self.left, read.free_id)
 
     def _charts(self, part: str, scope: Scope) -> None:
         own = Scope(self.language.data, scope.names)

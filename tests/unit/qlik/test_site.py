@@ -46,6 +46,39 @@ def test_secrets_are_not_shown() -> None:
     assert site.engine_url == "wss://h:4747"
 
 
+def cloud(auth: dict[str, Any]) -> QlikSite:
+    return QlikSite.model_validate(
+        {"kind": "cloud", "engine_url": "wss://t", "tenant_url": "https://t", "auth": auth}
+    )
+
+
+def proxied(**auth: Any) -> QlikSite:
+    return QlikSite.model_validate({"kind": OK, "engine_url": "wss://h", "auth": auth})
+
+
+def test_sessions_are_counted_by_the_user_the_site_sees_and_no_secret_is_in_its_name() -> None:
+    client = {"kind": "oauth-m2m", "client_id": "c", "client_secret": "SECRET-c"}
+    ticket = {"kind": "ticket", "qps_url": "https://h:4243", "user_directory": "D", "user_id": "u"}
+    users = [
+        cloud({"kind": "api-key", "key": "SECRET-1"}).user,
+        cloud({"kind": "api-key", "key": "SECRET-2"}).user,
+        cloud(client).user,
+        cloud({**client, "impersonate": {"value": "anna"}}).user,
+        cloud({**client, "impersonate": {"value": "bert"}}).user,
+        proxied(kind="jwt", token="SECRET-3").user,
+        proxied(**ticket).user,
+        proxied(**{**ticket, "user_id": "v"}).user,
+    ]
+    assert len(users) == len(set(users))
+    assert users[0] == cloud({"kind": "api-key", "key": "SECRET-1"}).user
+    assert "SECRET" not in "".join(users)
+    # one certificate or another: the user counts
+    assert (
+        proxied(**ticket).user
+        == proxied(**{**CERTIFICATE, **KEYS, "user_directory": "D", "user_id": "u"}).user
+    )
+
+
 def test_a_selection_goes_through_json_and_keeps_text_and_number_apart() -> None:
     selection = Selection(field="Year", values=("2024", 2024))
     again = Selection.model_validate_json(selection.model_dump_json())

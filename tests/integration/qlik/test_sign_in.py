@@ -30,6 +30,7 @@ from qlik import (
     SiteBusy,
     TicketAuth,
 )
+from qlik.check import Step, check
 from qlik.unsettled import ask
 from support.qlik_keys import Authority, jwt, new_key
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
@@ -272,6 +273,23 @@ async def test_a_server_of_another_authority_is_not_trusted(tls_engine: int, aut
         with pytest.raises(ConfigurationError, match="not trusted") as caught:
             await client.apps()
     assert "root.pem" in caught.value.remedy
+
+
+async def test_the_check_looks_at_trust_and_age_of_certificates(
+    tls_engine: int, authority: Authority
+) -> None:
+    async def tls_step(ca: str) -> Step:
+        async with QlikClient(certified(tls_engine, authority.issue("client"), ca)) as client:
+            steps = [step async for step in check(client)]
+        assert ("skipped" if steps[1].outcome == "failed" else "ok") == steps[2].outcome
+        return steps[1]
+
+    trusted, strange = await tls_step(authority.pem), await tls_step(Authority().pem)
+    assert ("TLS", "ok", "failed") == (trusted.name, trusted.outcome, strange.outcome)
+    assert "speaks TLSv1.3, its certificate is good for 0 days" in trusted.detail
+    assert "Renew" in trusted.remedy
+    assert "not trusted" in strange.detail
+    assert "root.pem" in strange.remedy
 
 
 async def test_keys_that_do_not_fit_are_named_before_anything_is_sent(authority: Authority) -> None:

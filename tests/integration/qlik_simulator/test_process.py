@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from qlik_simulator.app import Running, running
 from qlik_simulator.options import Options
+from support.qix_frames import VARIABLE
 from support.simulator import engine, http, rows
 
 pytestmark = pytest.mark.integration
@@ -33,6 +37,12 @@ def folder_app(folder: Path) -> Path:
     return folder
 
 
+def recorded(app: str) -> int:
+    """How many recordings of this run have an app opened."""
+    files = Path(os.environ[VARIABLE]).glob("*.frames")
+    return sum(f'"OpenDoc","params":["{app}"' in path.read_text().replace(" ", "") for path in files)
+
+
 async def test_it_says_when_it_is_ready_and_ends_on_a_signal(tmp_path: Path) -> None:
     process = await start("--port", "0", "--http-port", "0", "--data", str(folder_app(tmp_path)))
     try:
@@ -43,6 +53,11 @@ async def test_it_says_when_it_is_ready_and_ends_on_a_signal(tmp_path: Path) -> 
         assert [app["name"] for app in ready["apps"]] == ["Sales"]
         assert ready["engine_port"] > 0
         assert ready["http_port"] > 0
+        # What it says is judged with the rest of the run, though it is no process of the tests.
+        there: Any = SimpleNamespace(host=ready["host"], engine_port=ready["engine_port"])
+        async with engine(there, ready["apps"][0]["id"]) as rpc:
+            await rpc.open(ready["apps"][0]["id"])
+        assert recorded(ready["apps"][0]["id"]) == 1
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0

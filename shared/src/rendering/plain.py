@@ -13,20 +13,21 @@ from typing import IO, Protocol
 from rendering.model import (
     Cell,
     ColumnData,
+    Formatted,
     OutputFormat,
     RenderData,
     RenderOptions,
     TableData,
     TemplateError,
     check_widths,
-    raw,
 )
 from rendering.parquet_export import ParquetExport
 from rendering.sheet_export import SheetExport
 from rendering.values import clean, display
 
 EXPORTS = frozenset({OutputFormat.CSV, OutputFormat.TXT, OutputFormat.XLSX, OutputFormat.PARQUET})
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The last four are the wide forms, which some spreadsheets read as the narrow ones.
+_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _BATCH = 10_000
 
 
@@ -138,9 +139,13 @@ class CsvExport:
         self._text.detach()
 
     def _shown(self, cell: Cell) -> str:
-        value = raw(cell)
-        return self._guarded(clean(value)) if isinstance(value, str) else display(value, self._options)
+        value = cell.value if isinstance(cell, Formatted) else cell
+        if isinstance(value, str):
+            return self._guarded(clean(value))
+        return str(value) if type(value) is int else display(value, self._options)
 
     def _guarded(self, text: str) -> str:
-        risky = self._options.csv_guard and text.lstrip(" ").startswith(_RISKY)
-        return "'" + text if risky else text
+        # Most texts begin with a letter, and asking that is cheap.
+        if not self._options.csv_guard or text[:1].isalnum():
+            return text
+        return "'" + text if text.lstrip(" ").startswith(_RISKY) else text

@@ -68,11 +68,16 @@ def strftime(value: date, pattern: str, language: str = "en") -> str:
 
     Width specifiers, which could ask for gigabytes, are left out. A language without names reads as English.
     """
-    pattern = re.sub(r"(%%)|%[^a-zA-Z%]+", lambda match: match[1] or "%", pattern)
+    pattern = _without_widths(pattern)
     if not language.lower().startswith("en"):
         names = _names(language)
         pattern = re.sub(r"%([a-zA-Z%])", lambda match: _named(value, match, names), pattern)
     return value.strftime(pattern)
+
+
+@lru_cache(maxsize=64)
+def _without_widths(pattern: str) -> str:
+    return re.sub(r"(%%)|%[^a-zA-Z%]+", lambda match: match[1] or "%", pattern)
 
 
 def _named(value: date, match: re.Match[str], names: Mapping[str, Mapping[int, str]]) -> str:

@@ -114,7 +114,18 @@ def test_a_flood_the_engine_cannot_count_ends_within_the_limits_of_its_process()
     assert outcome in {"refused", "ended"}, told
 
 
-RISKY = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", " =1+1", "=cmd|'/c calc'!A0")
+RISKY = (
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    " =1+1",
+    "=cmd|'/c calc'!A0",
+    "\uff1d1+1",
+)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

@@ -30,28 +30,31 @@ class Others:
             target = parts.get(next((v for k, v in entry.attrib.items() if k.endswith("}id")), ""), "")
             if target in package and target not in done:
                 self.parts[entry.get("name", "").lower()] = target
+        self._names = {
+            e.get("name", "").lower(): e.text or "" for e in descendants(self._root, "definedName")
+        }
+        self._tables: dict[str, tuple[str, int, int]] = {}
+        for name, target in [*((s.name.lower(), s.part) for s in touched), *self.parts.items()]:
+            for table in package.related(target, "table"):
+                self._tables |= _table(package.xml(table), name)
+        words = [word.encode() for word in (*self._names, *self._tables)]
         self._roots = {
             name: package.xml(target)
             for name, target in self.parts.items()
-            if not idle and _FORMULA.search(package.read(target))
+            if not idle and _may_look_elsewhere(package.read(target), words)
         }
 
     def results(self, touched: list[Sheet], plans: Plans, gone: AbstractSet[str]) -> Results:
         """Which stored results of the whole workbook are no longer true."""
         formulas: dict[str, list[Formula]] = {name: _formulas(root) for name, root in self._roots.items()}
         rows: dict[str, list[int]] = {}
-        tables: dict[str, tuple[str, int, int]] = {}
         for sheet in touched:
             name = sheet.name.lower()
             if name not in rows:
                 formulas[name] = formulas_of(sheet.rows.items())
                 rows[name] = sorted(_new_rows(sheet))
-        for name, part in [*((s.name.lower(), s.part) for s in touched), *self.parts.items()]:
-            for table in self._package.related(part, "table"):
-                tables |= _table(self._package.xml(table), name)
-        names = {e.get("name", "").lower(): e.text or "" for e in descendants(self._root, "definedName")}
         everything = set(gone) | {name for name in plans.renames if name not in rows}
-        return Results(formulas, names, tables, rows, everything).follow()
+        return Results(formulas, self._names, self._tables, rows, everything).follow()
 
     def follow(self, plans: Plans, results: Results) -> None:
         """Move references and drop results."""
@@ -59,6 +62,16 @@ class Others:
         for name, root in self._roots.items():
             if _update(root, plans, moved, results.stale.get(name, set())):
                 self._package.write(self.parts[name], serialize(root))
+
+
+def _may_look_elsewhere(content: bytes, words: list[bytes]) -> bool:
+    """Whether a sheet may have formulas that name another sheet, a defined name or an Excel table."""
+    if not _FORMULA.search(content):
+        return False
+    if b"!" in content:
+        return True
+    lower = content.lower()
+    return any(word in lower or not word.isascii() for word in words)
 
 
 def _formulas(root: Element) -> list[Formula]:

@@ -31,6 +31,7 @@ _UNSTEADY = frozenset(
     {"indirect", "offset", "rand", "randbetween", "randarray", "now", "today", "cell", "info", "getpivotdata"}
 )
 _MOST_ROUNDS = 20
+_MOST_FORMULAS = 20_000
 _MOST_CELLS = 100_000
 
 
@@ -107,19 +108,23 @@ class Results:
 
     def follow(self) -> "Results":
         """Find all that depends on what is new."""
-        waiting = {sheet: list(found) for sheet, found in self.formulas.items()}
+        names = {name: _needs(text, "") for name, text in self.names.items()}
+        many = sum(map(len, self.formulas.values())) > _MOST_FORMULAS
+        waiting = {
+            sheet: [(one, None if many else _needs(one.text, sheet)) for one in found]
+            for sheet, found in self.formulas.items()
+        }
         for number in range(_MOST_ROUNDS + 1):
-            last = number == _MOST_ROUNDS  # a model that winds this far: nothing of it is kept
-            again = self._names()
+            last = many or number == _MOST_ROUNDS  # a model this large or winding: nothing of it is kept
+            again = self._names(names)
             for sheet, found in waiting.items():
-                left = [one for one in found if not (last or self._depends(one.text, sheet))]
-                if len(left) == len(found):
-                    continue
-                again = True
-                kept = {(one.row, one.column) for one in left}
-                for one in found:
-                    if (one.row, one.column) not in kept:
+                left: list[tuple[Formula, _Needs | None]] = []
+                for one, needs in found:
+                    if last or needs is None or self._new(needs):
                         self._mark(sheet, one)
+                    else:
+                        left.append((one, needs))
+                again |= len(left) < len(found)
                 waiting[sheet] = left
             if not again:
                 break
@@ -134,9 +139,9 @@ class Results:
             if at == len(known) or known[at] != row:
                 insort(known, row)
 
-    def _names(self) -> bool:
+    def _names(self, names: Mapping[str, "_Needs"]) -> bool:
         """Add the names of what is new; True if there were any."""
-        found = {name for name, text in self.names.items() if self._depends(text, "")}
+        found = {name for name, needs in names.items() if name not in self.fresh and self._new(needs)}
         found |= {
             name for name, (sheet, first, last) in self.tables.items() if self._touched(sheet, first, last)
         }
@@ -151,18 +156,41 @@ class Results:
         at = bisect_left(rows, first)
         return at < len(rows) and rows[at] <= last
 
-    def _depends(self, formula: str, sheet: str) -> bool:
-        if not formula or _OUTSIDE.search(formula):
-            return False
-        for part in parsed(formula):
-            if isinstance(part, Mention):
-                ref = part.ref
-                if self._touched((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first):
-                    return True
-            elif isinstance(part, SheetMention):
-                if ":" in part.name or part.name.lower() in self.everything:
-                    return True
-            elif part.startswith("[") and self.rows.get(sheet):
-                return True  # a column of the table it stands in
-        words = {word.lower() for word in _WORD.findall(formula)}
-        return not words.isdisjoint(self.fresh) or not words.isdisjoint(_UNSTEADY)
+    def _new(self, needs: "_Needs") -> bool:
+        if (
+            needs.always
+            or not needs.words.isdisjoint(self.fresh)
+            or not needs.sheets.isdisjoint(self.everything)
+        ):
+            return True
+        if needs.own_table and self.rows.get(needs.own_table):
+            return True
+        return any(self._touched(*span) for span in needs.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What a formula is computed from; ``own_table`` is its sheet if it names columns of a table there."""
+
+    spans: frozenset[tuple[str, int, int]] = frozenset()
+    sheets: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    own_table: str = ""
+    always: bool = False
+
+
+def _needs(formula: str, sheet: str) -> _Needs:
+    if not formula or _OUTSIDE.search(formula):
+        return _Needs()
+    parts = parsed(formula)
+    refs = [part.ref for part in parts if isinstance(part, Mention)]
+    sheets = frozenset(part.name.lower() for part in parts if isinstance(part, SheetMention))
+    words = frozenset(word.lower() for word in _WORD.findall(formula))
+    bracket = any(isinstance(part, str) and part.startswith("[") for part in parts)
+    return _Needs(
+        frozenset(((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first) for ref in refs),
+        sheets,
+        words,
+        sheet if bracket else "",
+        always=not words.isdisjoint(_UNSTEADY) or any(":" in name for name in sheets),
+    )

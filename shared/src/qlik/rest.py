@@ -297,8 +297,17 @@ def transport_error(error: httpx.RequestError, doing: str) -> QlikError:
     if isinstance(error, httpx.ConnectError):
         return Transient(f"{doing}: the site is not reachable", code="unreachable")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.DecodingError | httpx.RemoteProtocolError):
-        return Transient(f"{doing}: the answer broke off ({type(error).__name__})", code="broken")
-    return Transient(f"{doing} failed: {type(error).__name__}", code="network")
+        return Transient(
+            f"{doing}: the answer broke off ({type(error).__name__})", code="broken", remedy=_BROKE_OFF
+        )
+    return Transient(f"{doing} failed: {type(error).__name__}", code="network", remedy=_BROKE_OFF)
+
+
+# With TLS 1.3 a server refuses a client certificate by hanging up after the handshake.
+_BROKE_OFF = (
+    "Wait and try again; if it always breaks off, the site may not know our client certificate: "
+    "export it from the QMC of this very site."
+)
 
 
 class _MaskingFilter(logging.Filter):

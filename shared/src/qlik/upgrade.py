@@ -88,8 +88,27 @@ async def connect_here(upgrade: Upgrade, limits: Limits) -> ClientConnection:
             f"No TLS connection: {error.reason}", code="tls", remedy="Check client_pem and key_pem."
         ) from None
     except (InvalidMessage, InvalidHandshake, WebSocketException) as error:
+        if upgrade.url.startswith("wss:") and _hung_up(error):
+            # with TLS 1.3 a server refuses our certificate only after the handshake is over on our side, and
+            # the alert that says so does not come through; a service that stops looks the same
+            raise Transient(
+                "The engine hung up right after TLS was agreed, without a word",
+                code="hung-up",
+                remedy="So it refuses a client certificate it does not know: export client.pem and "
+                "client_key.pem from the QMC of this very site. Or the service is just stopping.",
+            ) from None
         raise ProtocolError(f"No web socket at the engine's address: {type(error).__name__}") from None
     except OSError as error:
         raise Transient(
             f"The engine is not reachable: {error.strerror or type(error).__name__}", code="unreachable"
         ) from None
+
+
+def _hung_up(error: BaseException) -> bool:
+    """Whether the other side closed the connection before it sent anything."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, EOFError | ConnectionError | ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -29,6 +29,7 @@ from qlik import (
     QlikSite,
     SiteBusy,
     TicketAuth,
+    Transient,
 )
 from qlik.check import Step, check
 from qlik.unsettled import ask
@@ -273,6 +274,16 @@ async def test_a_server_of_another_authority_is_not_trusted(tls_engine: int, aut
         with pytest.raises(ConfigurationError, match="not trusted") as caught:
             await client.apps()
     assert "root.pem" in caught.value.remedy
+
+
+async def test_a_certificate_of_another_site_is_given_as_the_likely_reason(
+    tls_engine: int, authority: Authority
+) -> None:
+    async with QlikClient(certified(tls_engine, Authority().issue("client"), authority.pem)) as client:
+        with pytest.raises(Transient, match="hung up right after TLS") as caught:
+            await client.apps()
+    assert "hung-up" == caught.value.code
+    assert "client certificate" in caught.value.remedy
 
 
 async def test_the_check_looks_at_trust_and_age_of_certificates(

@@ -256,8 +256,8 @@ class Problem:
 class TemplateReport:
     """What a template asks for. ``tables`` maps a table to the columns used; ``images`` has charts too.
 
-    ``places`` says where each name stands first: a value or table by its name, a column as ``table.column``, a
-    picture as ``images.name``.
+    ``places`` says where each name stands first: a value or table by its name, a column as ``table.column``,
+    a picture as ``images.name``.
     """
 
     values: frozenset[str] = frozenset()

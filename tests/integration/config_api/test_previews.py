@@ -1,7 +1,7 @@
 """Previews over REST and in the console: for whoever asked, bounded, and for nobody else."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -13,6 +13,12 @@ from support.config_api_kit import ADMIN, PASSWORD, REPORT, Kit, configure
 
 pytestmark = pytest.mark.integration
 WISH = {"format": "html"}
+
+
+@pytest.fixture(autouse=True)
+def now(kit: Kit) -> None:
+    """Let the clock begin now: MongoDB removes old requests by its own."""
+    kit.clock.set(datetime.now(tz=UTC).replace(microsecond=0))
 
 
 async def asked(client: httpx.AsyncClient, report: str = "delays", /, **changes: object) -> httpx.Response:

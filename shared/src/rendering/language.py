@@ -181,7 +181,10 @@ class Language:
             return texts if call is None else [self._filtered_text(call, text, place) for text in texts]
         if call is not None:
             return [self._filtered_text(call, cell, place) for cell in cells]
-        return [cell if type(cell) is str else display(raw(cell), options) for cell in cells]
+        return [
+            cell if type(cell) is str else str(cell) if type(cell) is int else display(raw(cell), options)
+            for cell in cells
+        ]
 
     def _filtered_text(self, call: Filtered, cell: Cell, place: str) -> str:
         return display(self._filter(call, cell, place), self.options)

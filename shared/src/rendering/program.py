@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rendering.language import Language, Scope
 from rendering.model import TableData, TemplateError
+from rendering.shapes import shaped
 from rendering.tags import Expression, Statement
 from rendering.text import Runs, fill
 from rendering.values import clean
@@ -265,7 +266,7 @@ def _by_column(inner: Steps, root: str, table: TableData, out: list[str], at: Co
         if texts is None or not isinstance(step, Value):
             return False
         pattern.append("%s")
-        columns.append(list(map(step.shape, texts)))
+        columns.append(shaped(step.shape, texts))
     if not columns:
         return False
     line = "".join(pattern)

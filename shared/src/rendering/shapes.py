@@ -35,6 +35,11 @@ def shape_of(text: Element) -> Callable[[str], str]:
     return shape
 
 
+def shaped(shape: Callable[[str], str], texts: list[str]) -> list[str]:
+    """Many texts written the same way; where none needs it, they are looked at all at once."""
+    return texts if _SPECIAL.search("".join(texts)) is None else list(map(shape, texts))
+
+
 def _opening(text: Element, prefix: str) -> str:
     """A run up to its text, to go on in after a line break."""
     run = text.getparent()

@@ -85,7 +85,8 @@ class LibreOffice:
                 self._load_and_store(job)
         except Exception as error:
             timer.cancel()
-            gone = late.is_set() or not self.lives()
+            # Its connection breaks a moment before the process has ended.
+            gone = late.is_set() or type(error).__name__.endswith("DisposedException") or not self.lives()
             if gone or not isinstance(error, FailedError):
                 self.end()
             if late.is_set():

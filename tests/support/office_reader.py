@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Try passwords on files: ``office_reader.py HELPER PROGRAM PASSWORDS FILES``; JSON, files with theirs."""
+    """Try passwords on files: ``office_reader.py HELPER PROGRAM PASSWORDS FILES``, the lists as JSON."""
     spec = importlib.util.spec_from_file_location("office_helper", sys.argv[1])
     if spec is None or spec.loader is None:
         raise SystemExit("there is no helper")

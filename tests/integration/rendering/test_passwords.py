@@ -94,7 +94,7 @@ def test_the_open_password_is_checked_and_the_content_comes_back(kind: OutputFor
     assert out.getvalue()[: len(content) - 2] == content[:-2]
 
 
-@pytest.mark.filterwarnings("ignore:Unknown extension")  # openpyxl, of the data bar
+@pytest.mark.filterwarnings("ignore:.*not supported and will be removed")  # openpyxl
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_password_leaves_reading_to_the_usual_libraries(kind: OutputFormat) -> None:
     out = BytesIO(encrypt(plain(kind), kind, edit_password=EDIT))

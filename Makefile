@@ -76,7 +76,7 @@ office: setup ## install, besides, LibreOffice for Office reports as PDF and the
 
 .PHONY: test
 test: setup browser office ## run every test that fits into a coffee break, on real servers
-	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not chaos' $(TEST_ARGS)
+	pytest -q -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slow and not chaos' $(TEST_ARGS)
 	@# on its own: beside the other suites' servers two cores are too few for it to say anything about time
 	$(MAKE) --no-print-directory chaos
 
@@ -90,7 +90,7 @@ chaos: setup system ## kill and restart everything in turn, and check what holds
 
 .PHONY: slow
 slow: setup browser office ## run what takes too long for make test: the same claims on more cases
-	pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(TEST_ARGS)
+	pytest -q -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m slow $(TEST_ARGS)
 
 .PHONY: bench
 bench: setup office ## measure; prints ratios of one run

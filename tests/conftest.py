@@ -7,6 +7,14 @@ pytest_plugins = ["support.servers", "support.qix_frames"]
 _LONGEST_FIRST = ("tests/e2e/", "tests/integration/", "tests/contract/")
 
 
+@pytest.hookimpl(tryfirst=True, specname="pytest_collection_modifyitems")
+def group_for_processes(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and all that use the whole platform: it costs a minute."""
+    for item in items:
+        group = "e2e" if item.nodeid.startswith("tests/e2e/") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, or one of them is all that runs at the end.

@@ -1,8 +1,11 @@
 """Loopback ports: find a free one, and say who has one that is not free."""
 
 import contextlib
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from pathlib import Path
 
 from standalone.errors import PortTaken
@@ -14,21 +17,38 @@ HOST = "127.0.0.1"
 _FIRST, _LAST = 20_000, 32_000
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
-_handed_out: set[int] = set()
+# Locked files, one for each port this process was given: the locks end with it, however it ends.
+_reserved: dict[int, int] = {}
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 nobody listens on, never the same one twice in this process.
+    """A port of 127.0.0.1 nobody listens on, never one that was given to this or another living process.
 
-    Raises `PortTaken` when a few hundred tries found none.
+    It is used a while after it is chosen, so that nobody listening there now is not enough. Raises
+    `PortTaken` when a few hundred tries found none.
     """
     pick = random.SystemRandom()
     for _ in range(300):
         port = pick.randrange(_FIRST, _LAST)
-        if port not in _handed_out and is_free(port):
-            _handed_out.add(port)
-            return port
+        if port not in _reserved and _reserve(port):
+            if is_free(port):
+                return port
+            os.close(_reserved.pop(port))
     raise PortTaken(f"found no free port between {_FIRST} and {_LAST}: stop some servers")
+
+
+def _reserve(port: int) -> bool:
+    """Return whether no other process of this user has been given the port; from now on none is."""
+    folder = Path(tempfile.gettempdir()) / f"broadsheet-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    _reserved[port] = lock
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +16,7 @@ from runtime.settings import RuntimeSettings
 from runtime.topics import apply
 from standalone.broker import BrokerServer
 from standalone.mongo import Mongo
+from standalone.ports import free_port
 from standalone.s3 import SeaweedFS
 from support.servers import unique
 
@@ -51,12 +51,6 @@ async def environment(
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def _run(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "config_api", *arguments, env=environment, stdout=asyncio.subprocess.PIPE
@@ -74,7 +68,7 @@ async def _until(condition: Callable[[], Awaitable[bool]], what: str, seconds: f
 
 @asynccontextmanager
 async def _replica(environment: dict[str, str]) -> AsyncIterator[str]:
-    port, health = _free_port(), _free_port()
+    port, health = free_port(), free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

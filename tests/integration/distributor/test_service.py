@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +34,7 @@ from runtime.store import Store
 from standalone.broker import BrokerServer
 from standalone.mail import MailInbox
 from standalone.mongo import Mongo
+from standalone.ports import free_port
 from standalone.s3 import SeaweedFS
 from support import deliveries as make
 from support.servers import unique
@@ -66,12 +66,6 @@ class Scene:
         await self.bus.publish(make.planned(ref, plan))
         for event in events:
             await self.bus.publish(event)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

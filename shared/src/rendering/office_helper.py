@@ -41,6 +41,8 @@ _LOADERS = {
     "pptx": ("Impress MS PowerPoint 2007 XML", "impress_pdf_Export"),
 }
 _TYPES = {bool: "boolean", int: "long"}
+# What UNO raises when something is wrong with LibreOffice; what it minds about a file has names of its own.
+_NOT_OF_THE_FILE = ("DisposedException", "RuntimeException")
 
 
 class FailedError(Exception):
@@ -85,8 +87,8 @@ class LibreOffice:
                 self._load_and_store(job)
         except Exception as error:
             timer.cancel()
-            # Its connection breaks a moment before the process has ended.
-            gone = late.is_set() or type(error).__name__.endswith("DisposedException") or not self.lives()
+            # Its connection breaks a moment before the process has ended; short of memory it may fail inside.
+            gone = late.is_set() or type(error).__name__.endswith(_NOT_OF_THE_FILE) or not self.lives()
             if gone or not isinstance(error, FailedError):
                 self.end()
             if late.is_set():

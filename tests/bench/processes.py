@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import psutil
 
 _PARTS: Mapping[str, str] = {
+    # First: its command line holds the paths of all the others.
+    "multiprocessing": "generator: render workers",
     "mongod": "MongoDB",
     "java": "Kafka",
     "tansu": "Kafka (embedded broker)",
@@ -18,7 +20,6 @@ _PARTS: Mapping[str, str] = {
     "distributor": "distributor",
     "notifier": "notifier",
     "config_api": "config-api",
-    "multiprocessing": "generator: render workers",
     "generator": "generator",
     "collector": "trace collector",
     "inbox": "mail server",

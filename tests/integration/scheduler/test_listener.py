@@ -70,7 +70,9 @@ async def webhooks(simulated: SimulatedSite) -> list[Any]:
     return list((await simulated.control("GET", "/_sim/state"))["webhooks"])
 
 
-@pytest.mark.parametrize("reloads", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "reloads", [50, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 async def test_every_reload_starts_one_execution_though_calls_are_lost_doubled_and_late(
     simulated: SimulatedSite, store: Store, reloads: int
 ) -> None:

@@ -197,7 +197,8 @@ async def _again(guard: Guard, *, kind: str, error: Exception, attempt: int) -> 
     )
     # A nack is an immediate seek: without a pause one failing message spins the CPU.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(guard.stopping.wait(), timeout=pause)
+        async with asyncio.timeout(pause):
+            await guard.stopping.wait()
     raise NackMessage
 
 

@@ -81,7 +81,8 @@ class Service:
     async def pause(self, seconds: float) -> None:
         """Wait, but not past the beginning of the stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), timeout=seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
 
     async def problems(self) -> list[str]:
         """Return why this service should get no work; empty when it is ready."""

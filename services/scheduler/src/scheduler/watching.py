@@ -99,7 +99,9 @@ class Watchers:
     async def _pause(self, woken: asyncio.Event) -> bool:
         """Wait until the next poll is due; return whether the site called."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), timeout=self._poll_s)
+            # Not wait_for: Python 3.11's forgets a cancellation that comes together with the event.
+            async with asyncio.timeout(self._poll_s):
+                await woken.wait()
             # A repository calls several times about one reload, and the last call is the one that counts.
             await asyncio.sleep(_GATHERED_S)
         return woken.is_set()

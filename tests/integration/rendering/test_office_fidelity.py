@@ -1,10 +1,8 @@
 """Filling one paragraph or shape of a real Word or PowerPoint file must leave everything else as it was."""
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 from lxml import etree
 
 from rendering import OutputFormat, RenderOptions, TemplateError, TemplateKind, render
-from support.office_files import need_office_files
+from support.office_files import need_office_files, package_of, package_parts
 from support.pages import differing, need_office, pictures, to_pdf
 from support.report_data import report
 
@@ -40,19 +38,6 @@ class Prepared:
     part: str
 
 
-def parts(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        return {i.filename: archive.read(i) for i in archive.infolist() if not i.is_dir()}
-
-
-def zipped(found: dict[str, bytes]) -> bytes:
-    out = BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in found.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 def _document(root: Any, text: str) -> None:
     space = root.tag.removesuffix("document")
     paragraph = etree.Element(space + "p")
@@ -75,7 +60,7 @@ def _slide(root: Any, text: str) -> None:
 
 @cache
 def prepared(path: Path) -> Prepared:
-    found = parts(path.read_bytes())
+    found = package_parts(path.read_bytes())
     change: Callable[[Any, str], None]
     if path.suffix == ".docx":
         name, change = next(n for n in found if n.endswith(("document.xml", "document2.xml"))), _document
@@ -86,7 +71,7 @@ def prepared(path: Path) -> Prepared:
     for text in ("Probe {{ probe }}", SHOWN):
         root = etree.fromstring(found[name])
         change(root, text)
-        both.append(zipped(found | {name: etree.tostring(root, encoding="UTF-8", standalone=True)}))
+        both.append(package_of(found | {name: etree.tostring(root, encoding="UTF-8", standalone=True)}))
     return Prepared(both[0], both[1], name)
 
 
@@ -114,7 +99,7 @@ def test_filling_one_place_changes_nothing_else(path: Path) -> None:
     if result is None:
         return
     template = prepared(path)
-    before, after = parts(template.typed), parts(result)
+    before, after = package_parts(template.typed), package_parts(result)
     assert list(before) == list(after)
     changed = {name for name in before if before[name] != after[name]}
     assert changed - _forgotten(before) <= {template.part}
@@ -129,7 +114,9 @@ def test_strict_documents_are_read_like_the_others() -> None:
 
 
 def _is_strict(path: Path) -> bool:
-    return any(b"http://purl.oclc.org/ooxml/" in content for content in parts(path.read_bytes()).values())
+    return any(
+        b"http://purl.oclc.org/ooxml/" in content for content in package_parts(path.read_bytes()).values()
+    )
 
 
 def _looks(paths: list[Path]) -> None:

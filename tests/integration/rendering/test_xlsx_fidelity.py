@@ -1,7 +1,5 @@
 """Filling one cell of a real workbook must leave everything else as it was."""
 
-import zipfile
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ from lxml import etree
 from openpyxl.utils.cell import rows_from_range
 
 from rendering import OutputFormat, RenderOptions, TemplateError, TemplateKind, render
-from support.office_files import need_office_files
+from support.office_files import need_office_files, package_of, package_parts
 from support.pages import differing, need_office, pictures, to_pdf
 from support.report_data import report
 
@@ -23,19 +21,6 @@ TAG, VALUE = "{{ probe }}", "Filled & kept"
 CHANCE = (b"RANDBETWEEN", b"RAND()", b"NOW()")  # show something else each time
 BETTER = {"ResizingTables"}  # its total is written with its result, whose formula LibreOffice cannot read
 SAMPLE = 8  # files whose pages are looked at by default; all of them in the slow run
-
-
-def _parts(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        return {i.filename: archive.read(i) for i in archive.infolist() if not i.is_dir()}
-
-
-def _zipped(parts: dict[str, bytes]) -> bytes:
-    out = BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one, body in parts.items():
-            archive.writestr(one, body)
-    return out.getvalue()
 
 
 def _sheets(parts: dict[str, bytes]) -> list[tuple[str, Any, str]]:
@@ -51,7 +36,7 @@ def _sheets(parts: dict[str, bytes]) -> list[tuple[str, Any, str]]:
 
 def _with_row(content: bytes, text: str) -> tuple[bytes, str]:
     """The workbook with one more row at the end of a sheet, its only cell this text; and the part."""
-    parts = _parts(content)
+    parts = package_parts(content)
     for name, root, space in _sheets(parts):
         data = root.find(space + "sheetData")
         numbers = [int(row.get("r") or 0) for row in data]
@@ -60,13 +45,13 @@ def _with_row(content: bytes, text: str) -> tuple[bytes, str]:
         cell = etree.SubElement(row, f"{space}c", r=f"A{last}", t="inlineStr")
         etree.SubElement(etree.SubElement(cell, f"{space}is"), f"{space}t").text = text
         parts[name] = etree.tostring(root)
-        return _zipped(parts), name
+        return package_of(parts), name
     return b"", ""
 
 
 def _with_cell(content: bytes, text: str) -> tuple[bytes, str]:
     """The workbook with the first text of a sheet replaced by this one; and that sheet's part."""
-    parts = _parts(content)
+    parts = package_parts(content)
     strings = next((n for n in parts if n.lower().endswith("sharedstrings.xml")), "")
     for name, root, space in _sheets(parts) if strings else []:
         cell = next((c for c in root.iter(space + "c") if c.get("t") == "s"), None)
@@ -81,7 +66,7 @@ def _with_cell(content: bytes, text: str) -> tuple[bytes, str]:
         cell.set("probe", "here")
         parts[name] = etree.tostring(root).replace(b' probe="here"', b"")
         parts[strings] = etree.tostring(texts)
-        return _zipped(parts), name
+        return package_of(parts), name
     return b"", ""
 
 
@@ -146,7 +131,7 @@ def _filled(template: bytes) -> bytes | None:
 
 
 def _same(before: bytes, after: bytes, touched: str) -> None:
-    old, new = _parts(before), _parts(after)
+    old, new = package_parts(before), package_parts(after)
     added = [name for name in new if name not in old]
     assert list(old) == [name for name in new if name in old]
     assert all("sharedStrings" in name for name in added), "only texts may be new"
@@ -199,7 +184,7 @@ _PLACE: dict[str, str] = {}
 
 def _place(template: bytes, touched: str) -> str:
     """Where the tag stands."""
-    parts = _parts(template)
+    parts = package_parts(template)
     root = etree.fromstring(parts[touched])
     space = root.tag.removesuffix("worksheet")
     strings = next((_strings(b) for n, b in parts.items() if n.lower().endswith("sharedstrings.xml")), [])
@@ -231,7 +216,7 @@ def _look(files: list[Path]) -> list[str]:
     for path in files:
         template, _ = _with_cell(path.read_bytes(), TAG)
         result = _filled(template) if template else None
-        bodies = _parts(path.read_bytes()).values()
+        bodies = package_parts(path.read_bytes()).values()
         chance = any(word in body for body in bodies for word in CHANCE)
         if result is not None and not chance and path.stem not in BETTER:
             books[f"{path.stem}-before.xlsx"] = _with_cell(path.read_bytes(), VALUE)[0]

@@ -12,18 +12,13 @@ from pypdf import PdfReader
 
 from rendering import ColumnData, TableData
 from rendering.xlsx.moves import split_range
-from support.office_files import need_office_files
+from support.office_files import need_office_files, package_parts
 from support.pages import to_pdf
 from support.report_data import report
 from support.workbooks import filled, part
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 GROWN = 50
-
-
-def _parts(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        return {i.filename: archive.read(i) for i in archive.infolist() if not i.is_dir()}
 
 
 def _source(parts: dict[str, bytes]) -> tuple[str, Any, Any] | None:
@@ -36,7 +31,7 @@ def _source(parts: dict[str, bytes]) -> tuple[str, Any, Any] | None:
     return None
 
 
-BOOKS = [p for p in need_office_files("xlsx") if _source(_parts(p.read_bytes()))]
+BOOKS = [p for p in need_office_files("xlsx") if _source(package_parts(p.read_bytes()))]
 
 
 def _sheet_part(parts: dict[str, bytes], name: str) -> str:
@@ -50,7 +45,7 @@ def _sheet_part(parts: dict[str, bytes], name: str) -> str:
 
 def _grown(path: Path) -> tuple[bytes, str, str]:
     """The workbook with one row of tags as its data, filled; the part of that data, its new range."""
-    parts = _parts(path.read_bytes())
+    parts = package_parts(path.read_bytes())
     found = _source(parts)
     assert found is not None
     cache, root, source = found

@@ -59,8 +59,8 @@ contracts: setup ## write schemas and AsyncAPI from the models; refuses a breaki
 	python -m contracts.schemas write
 
 .PHONY: system
-system: ## install the few system libraries the PDF renderer needs, where they are missing
-	@bash deploy/system-packages.sh
+system: setup ## install the few system libraries that wheels need, where they are missing
+	@python -m standalone.system
 
 .PHONY: demo
 demo: setup system ## run the main job on embedded servers; ONCE=1 ends by itself, BROKER=apache-kafka takes Kafka
@@ -68,17 +68,22 @@ demo: setup system ## run the main job on embedded servers; ONCE=1 ends by itsel
 
 .PHONY: browser
 browser: setup ## install, besides, a Chromium for the tests of the console
-	@bash deploy/system-packages.sh browser
+	@python -m standalone.system browser
 
 .PHONY: office
 office: setup ## install, besides, LibreOffice for Office reports as PDF and their tests
-	@bash deploy/system-packages.sh office
+	@python -m standalone.system office
 
 .PHONY: test
-test: setup browser office ## run every test that fits into a coffee break, on real servers
+test: setup ## run every test that fits into a coffee break, on real servers
+	@python -m standalone.system browser office tests
 	pytest -q -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slow and not chaos' $(TEST_ARGS)
 	@# on its own: beside the other suites' servers two cores are too few for it to say anything about time
 	$(MAKE) --no-print-directory chaos
+
+.PHONY: fresh
+fresh: ## run both commands in a Debian 12 that has Python and make, nothing else (needs root and mmdebstrap)
+	@bash deploy/fresh.sh $(FRESH_ROOT)
 
 .PHONY: unit
 unit: setup system ## run the tests that need no server

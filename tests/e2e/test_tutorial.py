@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import pytest
 
 from support.platforms import Stage
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial needs curl: apt-get install curl"),
+]
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "first-report.md"
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -9,6 +9,7 @@ What ran is printed at the end of the run, never silent; `BROADSHEET_TEST_BROKER
 """
 
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -125,9 +126,19 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which servers the tests ran against."""
+    """Say which servers the tests ran against, and what was not checked and why."""
     lines = config.stash.get(_STARTED, [])
     if lines:
         terminalreporter.section("servers")
         for line in lines:
             terminalreporter.line(line)
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section("not checked")
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.line(f"{count} x {reason}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from standalone.errors import MissingTool, StartFailed
+from standalone.libraries import require_libraries
 from standalone.ports import free_port, is_free, require_free
 from standalone.process import Child
 from standalone.sweep import MARK
@@ -122,6 +123,7 @@ class ProcessServer(ABC):
             return
         self.data.mkdir(parents=True, exist_ok=True)
         argv = await self._argv()
+        await asyncio.to_thread(require_libraries, self.title, argv[0])
         for port in self.ports.values():
             require_free(port, who=self.title, how_to_choose=f"{self.port_option}, 0 for any free one")
         (self.data / "ports.json").write_text(json.dumps(self.ports), encoding="utf-8")

@@ -131,12 +131,43 @@ async def test_an_app_is_picked_from_the_list_of_its_site(stage: Stage, page: Pa
     await page.get_by_role("link", name="Qlik sites").click()
     row = page.get_by_role("row").filter(has_text="customers-site")
     await row.get_by_role("link", name="Apps and details").click()
-    await page.get_by_label("Words of name").fill("cust")
+    await page.get_by_label("Search by name").fill("cust")
     await page.get_by_role("button", name="Search").click()
 
     await expect(
         page.get_by_role("region", name="Apps").get_by_text(CUSTOMERS_APP, exact=True)
     ).to_be_visible()
-    await page.get_by_label("Words of name").fill("no app is called like this")
+    await page.get_by_label("Search by name").fill("no app is called like this")
     await page.get_by_role("button", name="Search").click()
-    await expect(page.get_by_text("No app has these words")).to_be_visible()
+    await expect(page.get_by_text("No app matches the search")).to_be_visible()
+
+
+async def test_no_page_is_wider_than_a_phone_and_actions_are_in_view(
+    stage: Stage, browser: Browser, tmp_path: Path
+) -> None:
+    task_id, _, _ = await customer_task(stage)
+    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    page = await context.new_page()
+    await sign_in(page, stage, ADMIN_EMAIL, stage.platform.admin_password)
+    paths = (
+        "/status",
+        "/tasks",
+        "/reports",
+        "/reports/per-customer",
+        "/sites",
+        "/sites/customers-site",
+        "/audit",
+    )
+
+    widths = {}
+    for path in (*paths, "/hub", "/nowhere"):
+        await page.goto(f"{stage.platform.console_url}{path}")
+        widths[path] = await page.evaluate("document.documentElement.scrollWidth")
+        await page.screenshot(path=tmp_path / f"{path.strip('/').replace('/', '-')}.png")
+    assert dict.fromkeys(widths, 390) == widths
+
+    await page.goto(f"{stage.platform.console_url}/tasks")
+    box = await page.get_by_role("button", name=f"Run now Letter {task_id}").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
+    await context.close()

@@ -326,6 +326,68 @@ async def test_tasks_are_switched_and_run_from_the_page_without_scripts(
         assert "disabled" in (await client.get(refused.headers["location"])).text
 
 
+async def test_the_task_list_says_what_an_action_did_and_stays_on_its_page(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    await configure(admin)
+    await kit.account(Role.DEVELOPER, "dev@example.com")
+    async with kit.client() as client:
+        await _sign_in(client, "dev@example.com")
+        page = (await client.get("/tasks", params={"after": "aaa"})).text
+        form = {"csrf": _hidden(page, "csrf"), "after": _hidden(page, "after"), "action": "disable"}
+        nothing = await client.post("/tasks/switch", data=form)
+        done = await client.post("/tasks/switch", data={**form, "id": "daily-delays"})
+
+        assert '<option value="daily-delays">' in (await client.get("/status")).text
+        assert "No task is selected." in (await client.get(nothing.headers["location"])).text
+        assert "/tasks?after=aaa&done=disabled&count=1" == done.headers["location"]
+        assert "1 task disabled." in (await client.get(done.headers["location"])).text
+
+
+async def test_a_refused_sign_in_keeps_the_address(kit: Kit) -> None:
+    await kit.account(Role.ADMIN, ADMIN)
+    async with kit.client() as client:
+        page = (await _sign_in(client, ADMIN, "not the password")).text
+    assert f'value="{ADMIN}"' in page
+    assert page.index("autofocus") > page.index('id="password"')
+
+
+async def test_error_pages_keep_the_navigation_and_say_what_to_do(kit: Kit) -> None:
+    await kit.account(Role.DEVELOPER, "dev@example.com")
+    async with kit.client() as client:
+        anonymous = (await client.get("/nowhere")).text
+        await _sign_in(client, "dev@example.com")
+        missing = await client.get("/nowhere")
+        forbidden = await client.get("/audit")
+
+    assert 'aria-label="Main"' not in anonymous
+    assert (404, 403) == (missing.status_code, forbidden.status_code)
+    assert all('aria-label="Main"' in each.text for each in (missing, forbidden))
+    assert "Check the address" in missing.text
+    assert "The right belongs to the roles &#39;admin&#39;." in forbidden.text
+
+
+async def test_the_audit_page_begins_with_the_newest_record_and_says_who_did_what(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    await kit.record(*(event for number in range(12) for event in road(f"e{number}", number)))
+    async with kit.client() as client:
+        await _sign_in(client, ADMIN)
+        first = (await client.get("/audit")).text
+        older = re.search(r'href="(/audit[^"]*before=[^"]*)"', first)
+        assert older
+        second = (await client.get(older.group(1).replace("&amp;", "&"))).text
+        since = (await client.get("/audit", params={"since": "2999-01-01"})).text
+
+    def numbers(page: str) -> list[int]:
+        return [int(found) for found in re.findall(r'data-label="No\.">(\d+)<', page)]
+
+    assert numbers(first) == sorted(numbers(first), reverse=True)
+    assert numbers(first)[-1] - 1 == numbers(second)[0]
+    assert "ended with warning" in first
+    assert "No record matches the search." in since
+
+
 async def test_what_people_typed_is_escaped(kit: Kit, admin: httpx.AsyncClient) -> None:
     await configure(admin)
     task = (await admin.get("/api/v1/tasks/daily-delays")).json()

@@ -144,7 +144,7 @@ async def test_the_page_of_a_site_lists_its_apps_with_their_ids(
     assert '<code class="copy">flights</code>' in searched
     assert "id-000" not in searched
     assert "id-000" in (await browser.get("/sites/qlik", params={"after": "gone"})).text
-    assert "No app has these words" in (await browser.get("/sites/qlik", params={"search": "zzz"})).text
+    assert "No app matches the search" in (await browser.get("/sites/qlik", params={"search": "zzz"})).text
 
 
 async def test_the_page_of_a_site_that_is_down_is_shown_all_the_same(

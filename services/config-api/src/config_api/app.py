@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from config_api.adapters.app_check import QlikAppCheck
 from config_api.adapters.audit_store import MongoAuditTrail
@@ -164,7 +165,12 @@ def http_app(settings: ConfigApiSettings, parts: Parts) -> Asgi:
     pages = Pages()
     app = shell(parts, pages, settings)
     mount_assets(app, pages)
-    install(app, pages.error)
+    gate = Gate(parts.identity, secure=settings.cookie_secure)
+
+    async def error_page(request: Request, status: int, problem: dict[str, Any]) -> Response:
+        return pages.error(await gate.visitor(request), status, problem)
+
+    install(app, error_page)
     return Shield(app, secure=settings.cookie_secure, max_body_bytes=settings.max_request_bytes)
 
 

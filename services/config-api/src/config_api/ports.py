@@ -243,6 +243,8 @@ class AuditQuery:
     since: datetime | None = None
     until: datetime | None = None
     after: int = 0
+    before: int | None = None
+    newest_first: bool = False
     limit: int = 100
 
 

@@ -77,7 +77,8 @@ class MongoAuditTrail:
     async def find(self, query: AuditQuery) -> AsyncIterator[AuditRecord]:
         """Yield the records a query asks for, in order."""
         with store_errors():
-            cursor = self._events.find(_filter(query)).sort("_id", ASCENDING).limit(query.limit)
+            direction = DESCENDING if query.newest_first else ASCENDING
+            cursor = self._events.find(_filter(query)).sort("_id", direction).limit(query.limit)
             async for document in cursor:
                 yield to_record(document)
 
@@ -148,5 +149,5 @@ def _filter(query: AuditQuery) -> dict[str, Any]:
     bounds = {name: moment for name, moment in span.items() if moment is not None}
     if bounds:
         found["occurred_at"] = bounds
-    found["_id"] = {"$gt": query.after}
+    found["_id"] = {"$gt": query.after} | ({} if query.before is None else {"$lt": query.before})
     return found

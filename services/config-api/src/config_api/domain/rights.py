@@ -63,8 +63,12 @@ def demand(actor: Actor, right: Right) -> None:
     if not may(actor.role, right):
         raise ForbiddenError(
             f"The role {actor.role.value!r} does not have the right {right.value!r}.",
-            "Ask an administrator for another role.",
+            f"The right belongs to the roles {_having(right)}. Ask an administrator for one of them.",
         )
+
+
+def _having(right: Right) -> str:
+    return ", ".join(repr(role.value) for role in _RANK if may(role, right))
 
 
 def lesser(first: Role, second: Role) -> Role:

@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,6 +14,7 @@ from config_api.domain.errors import NotFoundError, RefusedError
 from config_api.domain.kinds import TASK
 from config_api.domain.projection import DELIVERIES, NOTIFICATIONS, UNITS
 from config_api.domain.rights import Actor, Right, may
+from config_api.domain.sentences import sentence
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate, Person
 from config_api.handlers.rest_admin import audit_record, verdict_body
@@ -23,30 +24,34 @@ from config_api.ports import AuditQuery, ExecutionQuery
 from config_api.use_cases.audit import Audit
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.runs import Runs
-from contracts.events import Outcome
+from contracts.events import EVENT_TYPES, Outcome
 
 _PER_PAGE = 50
+_SUGGESTED = 200
 _PARTS_SHOWN = 200
+_DIGITS = 16
+_TYPES = sorted(event.TYPE for event in EVENT_TYPES)
 Sent = tuple[Person, FormData]
 
 
 def console(pages: Pages, configuration: Configuration, runs: Runs, audit: Audit, gate: Gate) -> APIRouter:
     """Return the routes of the console."""
     router = APIRouter(include_in_schema=False)
-    router.include_router(_status(pages, runs, gate))
+    router.include_router(_status(pages, configuration, runs, gate))
     router.include_router(_execution(pages, runs, audit, gate))
     router.include_router(_tasks(pages, configuration, runs, gate))
     router.include_router(_audit(pages, audit, gate))
     return router
 
 
-def _status(pages: Pages, runs: Runs, gate: Gate) -> APIRouter:
+def _status(pages: Pages, configuration: Configuration, runs: Runs, gate: Gate) -> APIRouter:
     router = APIRouter()
 
     @router.get("/status")
     async def listing(request: Request, person: Annotated[Person, Depends(gate.person)]) -> Response:
         asked = {
-            name: request.query_params.get(name, "") for name in ("task_id", "outcome", "since", "until")
+            name: request.query_params.get(name, "").strip()[:200]
+            for name in ("task_id", "outcome", "since", "until")
         }
         cursor = request.query_params.get("after")
         until = _day(asked["until"])
@@ -59,6 +64,7 @@ def _status(pages: Pages, runs: Runs, gate: Gate) -> APIRouter:
             limit=_PER_PAGE,
         )
         found = await runs.executions(query, person.actor)
+        tasks = await configuration.page(TASK, person.actor, after=None, limit=_SUGGESTED)
         more = None
         if len(found) == _PER_PAGE:
             more = urlencode(
@@ -68,6 +74,7 @@ def _status(pages: Pages, runs: Runs, gate: Gate) -> APIRouter:
             "status.html",
             person,
             executions=found,
+            tasks=[shown(each) for each in tasks],
             asked=asked,
             outcomes=[each.value for each in Outcome],
             more=more,
@@ -142,16 +149,28 @@ def _tasks(pages: Pages, configuration: Configuration, runs: Runs, gate: Gate) -
                 {**shown(task), "last": last.get(task.id, {}), "key": secrets.token_hex(16)} for task in found
             ],
             more=found[-1].id if len(found) == _PER_PAGE else None,
+            after=after or "",
             refused=request.query_params.get("refused", "")[:500],
+            done=_DONE.get(request.query_params.get("done", ""), "").format(
+                _tasks_in_words(request.query_params.get("count", ""))
+            ),
         )
 
     @router.post("/switch")
     async def switch(sent: Annotated[Sent, Depends(gate.sender)]) -> Response:
         person, form = sent
         keys = [key for key in form.getlist("id") if isinstance(key, str)]
+        if not keys:
+            return _back(form, refused="No task is selected. Select tasks in the list first.")
         enabled = form.get("action") == "enable"
         results = await configuration.switch_many(TASK, keys, person.actor, enabled=enabled)
-        return _back([refusal for refusal in results.values() if refusal is not None])
+        refusals = [str(refusal) for refusal in results.values() if refusal is not None]
+        return _back(
+            form,
+            refused=" ".join(refusals),
+            done="enabled" if enabled else "disabled",
+            count=len(results) - len(refusals),
+        )
 
     @router.post("/{task_id}/run")
     async def run_now(task_id: str, sent: Annotated[Sent, Depends(gate.sender)]) -> Response:
@@ -160,7 +179,7 @@ def _tasks(pages: Pages, configuration: Configuration, runs: Runs, gate: Gate) -
         try:
             request = await runs.run_now(task_id, key if isinstance(key, str) else None, person.actor)
         except RefusedError as refusal:
-            return _back([refusal])
+            return _back(form, refused=str(refusal))
         return RedirectResponse(f"/status/executions/{request.execution_id}?asked=1", 303)
 
     return router
@@ -171,38 +190,75 @@ def _audit(pages: Pages, audit: Audit, gate: Gate) -> APIRouter:
 
     @router.get("")
     async def find(request: Request, person: Annotated[Person, Depends(gate.person)]) -> Response:
-        names = ("execution_id", "task_id", "recipient_id", "type")
+        names = ("execution_id", "task_id", "recipient_id", "type", "since", "until")
         asked = {name: request.query_params.get(name, "").strip()[:400] for name in names}
-        after = request.query_params.get("after", "")
+        until = _day(asked["until"])
         query = AuditQuery(
             execution_id=asked["execution_id"] or None,
             task_id=asked["task_id"] or None,
             recipient_id=asked["recipient_id"] or None,
             type=asked["type"] or None,
-            after=int(after) if after.isascii() and after.isdigit() and len(after) < 16 else 0,  # noqa: PLR2004 - fits 64 bits
+            since=_day(asked["since"]),
+            until=until + timedelta(days=1) if until else None,
+            before=_number(request.query_params.get("before", "")),
+            newest_first=True,
             limit=_PER_PAGE,
         )
-        records = [audit_record(record) async for record in audit.find(query, person.actor)]
+        records = [_told(audit_record(record)) async for record in audit.find(query, person.actor)]
         more = None
         if len(records) == _PER_PAGE:
             more = urlencode(
-                {**{key: value for key, value in asked.items() if value}, "after": records[-1]["seq"]}
+                {**{key: value for key, value in asked.items() if value}, "before": records[-1]["seq"]}
             )
         verdict = None
         if "verify" in request.query_params:
             verdict = verdict_body(await audit.verify(person.actor))
-        return pages.render("audit.html", person, records=records, asked=asked, more=more, verdict=verdict)
+        return pages.render(
+            "audit.html", person, records=records, asked=asked, types=_TYPES, more=more, verdict=verdict
+        )
 
     return router
 
 
-def _back(refusals: list[RefusedError]) -> Response:
-    query = urlencode({"refused": " ".join(str(refusal) for refusal in refusals)[:500]}) if refusals else ""
+_DONE = {"enabled": "{} enabled.", "disabled": "{} disabled."}
+
+
+def _back(form: FormData, *, refused: str = "", done: str = "", count: int = 0) -> Response:
+    """Return to the page of the list from which a form was sent, and say there what came of it."""
+    after = form.get("after")
+    said = {"after": after[:200] if isinstance(after, str) else "", "refused": refused[:500]}
+    if count:
+        said |= {"done": done, "count": str(count)}
+    query = urlencode({name: value for name, value in said.items() if value})
     return RedirectResponse(f"/tasks?{query}" if query else "/tasks", 303)
 
 
+def _tasks_in_words(count: str) -> str:
+    number = _number(count) or 0
+    return "1 task" if number == 1 else f"{number} tasks"
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with what it says in words, and the page of what it is about."""
+    data = record["data"] if isinstance(record["data"], dict) else {}
+    execution_id, task_id = data.get("execution_id"), data.get("task_id")
+    link = ""
+    if isinstance(execution_id, str):
+        link = f"/status/executions/{quote(execution_id, safe='')}"
+    elif isinstance(task_id, str):
+        link = f"/status?{urlencode({'task_id': task_id})}"
+    elif data.get("entity") == "report" and isinstance(data.get("entity_id"), str):
+        link = f"/reports/{quote(data['entity_id'], safe='')}"
+    return record | {"what": sentence(record["type"], record["data"]), "link": link}
+
+
+def _number(text: str) -> int | None:
+    """Return a number that fits into 64 bits; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
+
+
 def _day(text: str) -> datetime | None:
-    """Return the beginning of a day in UTC; None for what is no day, as the form is then shown again."""
+    """Return the beginning of a day in UTC; None for text that is not a day."""
     try:
         found = date.fromisoformat(text)
     except ValueError:

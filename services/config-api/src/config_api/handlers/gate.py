@@ -11,6 +11,7 @@ from config_api.domain.errors import ForbiddenError, InvalidError, Problem, Sign
 from config_api.domain.identity import Session
 from config_api.domain.rights import Actor
 from config_api.use_cases.identity import Identity
+from runtime.errors import Transient
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -74,6 +75,13 @@ class Gate:
                 "Sign in at /sign-in, or send an API key: Authorization: Bearer <key>.",
             )
         return Person(*found)
+
+    async def visitor(self, request: Request) -> Person | None:
+        """Return who is signed in with this browser, if anybody: for pages that everybody may see."""
+        try:
+            return await self.person(request)
+        except (SignInError, Transient):
+            return None
 
     async def sender(self, request: Request) -> tuple[Person, FormData]:
         """Return who sent a form and the form. Raises ForbiddenError when it comes from elsewhere."""

@@ -46,10 +46,12 @@ def public_pages(
 def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timedelta) -> APIRouter:
     router = APIRouter()
 
-    def form(status: int = 200, problem: str = "", remedy: str = "") -> Response:
+    def form(status: int = 200, problem: str = "", remedy: str = "", email: str = "") -> Response:
         # Nobody is signed in yet, so the form proves its origin with a cookie of its own.
         nonce = secrets.token_urlsafe(32)
-        page = pages.render("sign_in.html", None, status=status, nonce=nonce, problem=problem, remedy=remedy)
+        page = pages.render(
+            "sign_in.html", None, status=status, nonce=nonce, problem=problem, remedy=remedy, email=email
+        )
         page.set_cookie(
             _NONCE, nonce, max_age=3600, httponly=True, secure=gate.secure, samesite="strict", path="/sign-in"
         )
@@ -65,14 +67,14 @@ def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timed
         nonce, expected = _text(sent, "nonce"), request.cookies.get(_NONCE, "")
         if not expected or not hmac.compare_digest(nonce.encode(), expected.encode()):
             return form(
-                400, "The form was open for too long, or cookies are off.", "Allow cookies, then try again."
+                400, "The form expired, or cookies are blocked.", "Allow cookies, then sign in again."
             )
         address = request.client.host if request.client else "unknown"
         try:
             token, _ = await identity.sign_in(_text(sent, "email"), _text(sent, "password"), address)
         except (SignInError, ThrottledError) as refusal:
             status = 429 if isinstance(refusal, ThrottledError) else 401
-            return form(status, refusal.message, refusal.remedy)
+            return form(status, refusal.message, refusal.remedy, _text(sent, "email")[:254])
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             gate.cookie,

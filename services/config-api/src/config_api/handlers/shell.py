@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
@@ -57,10 +57,9 @@ class Pages:
         html = self._templates.get_template(name).render(shared | values)
         return HTMLResponse(html, status, headers={"Cache-Control": "private, no-store"})
 
-    async def error(self, request: Request, status: int, problem: dict[str, Any]) -> Response:
-        """Return the page that says what went wrong and what to do."""
-        del request
-        return self.render("error.html", None, status=status, problem=problem)
+    def error(self, person: Person | None, status: int, problem: dict[str, Any]) -> Response:
+        """Return the page that says what went wrong and what to do, with the navigation of the person."""
+        return self.render("error.html", person, status=status, problem=problem)
 
 
 class Shield:

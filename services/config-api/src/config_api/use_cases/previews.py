@@ -94,10 +94,14 @@ class Previews:
         return Report.model_validate(stored.document)
 
     async def formats(self, report_id: str, actor: Actor) -> tuple[Report, list[str]]:
-        """Return a report and the formats it can be made in. Raises NotFoundError."""
+        """Return a report and its formats, that of its template first. Raises NotFoundError."""
         demand(actor, Right.CONFIGURATION)
         report = await self._report(report_id)
-        return report, sorted(each.value for each in formats_of(await self._source(report)))
+        source = await self._source(report)
+        own = source.value if source is not None else ""
+        # The template's own format first: it is the one people mean, and it needs no conversion.
+        found = sorted((each.value for each in formats_of(source)), key=lambda name: (name != own, name))
+        return report, found
 
     async def _source(self, report: Report) -> Source:
         if report.native is not None:

@@ -15,6 +15,7 @@ from generator.settings import GeneratorSettings
 from notifier.settings import NotifierSettings
 from runtime.mail import SmtpSettings
 from runtime.settings import RuntimeSettings
+from runtime.topics import MIN_IN_SYNC, OWNED
 from scheduler.settings import ListenerSettings, SchedulerSettings
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
@@ -70,6 +71,25 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
+_TOPIC_SETTINGS = (
+    "## Settings",
+    "",
+    "`python -m runtime.topics plan` shows what `apply` would create and change; `apply` does it and",
+    "shows what it did; `check` says whether all topics are there. `apply` changes only these settings,",
+    "one by one; every other setting of a topic, and the number of its partitions, are left as an",
+    "operator made them.",
+    "",
+    "| setting | value | on a topic that has another |",
+    "|---|---|---|",
+    *(f"| `{name}` | as in the catalogue | set back (`--no-config` leaves it) |" for name in OWNED),
+    f"| `{MIN_IN_SYNC}` | number of replicas minus one, at least 1 | kept and reported |",
+    "",
+    "Producers wait for all in-sync replicas (`acks=all`). With `--replication 3`, two replicas have to",
+    "confirm: no confirmed event is lost with one broker, and one broker may be down without a pause. With",
+    "fewer than two in sync nothing can be published, and events wait in the outboxes.",
+)
+
+
 def topics_page() -> str:
     """Return the reference of all topics as Markdown."""
     lines = [
@@ -90,6 +110,7 @@ def topics_page() -> str:
     ]
     lines += ["", "| event | topic |", "|---|---|"]
     lines += [f"| `{name}` | `{spec.name}` |" for spec in topics() for name in spec.events]
+    lines += ["", *_TOPIC_SETTINGS]
     return "\n".join(lines) + "\n"
 
 

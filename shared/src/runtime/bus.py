@@ -8,13 +8,14 @@ come from the catalogue.
 import asyncio
 import dataclasses
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
@@ -26,6 +27,7 @@ from opentelemetry import context as otel_context
 from contracts.base import Event
 from contracts.catalog import topic as topic_spec
 from contracts.envelope import MalformedEventError, Message, Received, decode, encode
+from runtime.consumers import Consumer, ConsumerWatch, Membership
 from runtime.errors import Transient
 from runtime.failure import DeadLetter, FailurePolicy, Guard, Limits
 from runtime.settings import RuntimeSettings
@@ -33,6 +35,7 @@ from runtime.telemetry import context_from, trace_headers
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
+    from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 log = structlog.get_logger(__name__)
 
@@ -113,19 +116,14 @@ class Subscription:
             raise ValueError(f"topic {self.topic} carries no {', '.join(strangers)}; see the catalogue")
 
 
-class _Watch(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Knows whether a consumer is a member of its group, and with which partitions."""
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A consumer of a group: FastStream's subscriber has it from its start on."""
 
-    def __init__(self) -> None:
-        self.joined = False
-        self.partitions: frozenset[TopicPartition] = frozenset()
-
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002
-        self.joined = False
-
-    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self.joined = True
-        self.partitions = frozenset(assigned)
+    topic: str
+    group_id: str
+    membership: Membership
+    subscriber: "LogicSubscriber[Any]"
 
 
 class Bus:
@@ -154,7 +152,9 @@ class Bus:
         self._guards = {
             each.topic: Guard(topic=each.topic, group=each.group_id, limits=limits) for each in subscriptions
         }
-        self._watches: list[tuple[str, _Watch]] = []
+        self._members: list[_Member] = []
+        self._watch = ConsumerWatch(settings, self._consumers)
+        self._watching: asyncio.Task[None] | None = None
         self._dead_letters = DeadLetterProducer(settings, service=service)
         self._broker = self._build()
         self._started = False
@@ -184,8 +184,7 @@ class Bus:
         return broker
 
     def _subscribe(self, broker: KafkaBroker, subscription: Subscription) -> None:
-        watch = _Watch()
-        self._watches.append((subscription.topic, watch))
+        membership = Membership()
         subscriber = broker.subscriber(
             subscription.topic,
             group_id=subscription.group_id,
@@ -197,11 +196,17 @@ class Bus:
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=int(self._settings.kafka_max_poll_interval_s * 1000),
             parser=_tolerant_parser,
-            listener=watch,
+            listener=membership,
             # A reply_to header of a stranger must not make us publish anywhere.
             no_reply=True,
         )
         subscriber(self._dispatcher(subscription))
+        self._members.append(_Member(subscription.topic, subscription.group_id, membership, subscriber))
+
+    def _consumers(self) -> Iterator[tuple[str, str, Consumer]]:
+        for member in self._members:
+            if isinstance(consumer := member.subscriber.consumer, Consumer):
+                yield member.topic, member.group_id, consumer
 
     def _dispatcher(self, subscription: Subscription) -> Callable[[Any], Awaitable[None]]:
         wanted = set(subscription.events)
@@ -235,15 +240,22 @@ class Bus:
         try:
             await self._dead_letters.start()
             await self._broker.connect()
+            config = self._broker.config.broker_config
+            config.builder = partial(Consumer, **cast("partial[Any]", config.builder).keywords)
             # All at once: broker.start() lets consumers join one after the other, a rebalance each.
             await asyncio.gather(*(subscriber.start() for subscriber in self._broker.subscribers))
             self._broker.running = True
         except (KafkaError, OSError) as error:
             raise Transient(f"Kafka at {self._settings.kafka_bootstrap} cannot be used: {error}") from error
+        if self._members:
+            self._watching = asyncio.create_task(self._watch.run(), name="consumer watch")
         self._started = True
 
     async def stop(self) -> None:
         """Stop taking messages, let running handlers finish, then disconnect."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         for guard in self._guards.values():
             guard.stopping.set()
         # Consumers first: a handler that still runs may have events or a dead letter to publish.
@@ -288,8 +300,11 @@ class Bus:
             return ["bus: not started"]
         found = [f"bus: {topic}: {guard.halted}" for topic, guard in self._guards.items() if guard.halted]
         found += [
-            f"bus: {topic}: not in its consumer group" for topic, watch in self._watches if not watch.joined
+            f"bus: {member.topic}: not in its consumer group"
+            for member in self._members
+            if not member.membership.joined
         ]
+        found += await self._watch.problems()
         if not await self._broker.ping(timeout=3.0):
             found.append(f"bus: no answer from Kafka at {self._settings.kafka_bootstrap}")
         return found

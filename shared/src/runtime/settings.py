@@ -25,7 +25,9 @@ class RuntimeSettings(BaseSettings):
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_idempotent: bool = Field(
-        default=True, description="off only for the embedded broker, which has no idempotent producer"
+        default=True,
+        description="off only for the embedded broker, which has no idempotent producer and answers wrongly "
+        "when it is asked for the end of a partition",
     )
     kafka_security: Literal["plaintext", "ssl", "sasl_ssl"] = "plaintext"
     kafka_ca_file: str | None = None
@@ -36,6 +38,14 @@ class RuntimeSettings(BaseSettings):
     kafka_session_timeout_s: Annotated[float, Field(ge=6)] = 10.0
     # A handler that takes longer is taken for dead, and its message goes to another replica.
     kafka_max_poll_interval_s: Annotated[float, Field(ge=10)] = 600.0
+    consumer_stalled_after_s: Annotated[
+        float,
+        Field(
+            ge=1,
+            description="a consumer that moves nothing for this long although messages wait, or fails on the "
+            "same message for this long, makes the service not ready",
+        ),
+    ] = 60.0
     # Longer than the slowest handler, shorter than the container's grace period (60 s in deploy/).
     graceful_timeout_s: Annotated[float, Field(gt=0)] = 45.0
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from contracts.base import Event
 from contracts.events import Channel, DeliveryEvent
+from contracts.mailing import Addresses
 from distributor.domain.results import Settle
 from distributor.domain.rows import FINAL_STATES, Row, SettledUnit, State
-from distributor.ports import AttemptNote, Claim
+from distributor.ports import AttemptNote, Claim, Stray
 from runtime.clock import Clock
 from runtime.errors import Transient
 
@@ -139,11 +140,12 @@ class FakeDeliveries:
         kept.until = kept.next_attempt_at = self._clock.now() + self._lease_for
         return True
 
-    async def transmitting(self, claim: Claim) -> bool:
+    async def transmitting(self, claim: Claim, addresses: Addresses) -> bool:
         kept = self._held(claim)
         if kept is None:
             return False
         kept.state = State.TRANSMITTING
+        kept.row = kept.row.model_copy(update={"addresses": addresses})
         kept.until = kept.next_attempt_at = self._clock.now() + self._lease_for
         return True
 
@@ -156,20 +158,19 @@ class FakeDeliveries:
         kept.notes.append(note)
         return True
 
-    async def release(self, claim: Claim, *, at: datetime, resent: bool, note: AttemptNote) -> bool:
+    async def release(self, claim: Claim, *, at: datetime, row: Row, note: AttemptNote) -> bool:
         kept = self._held(claim)
         if kept is None:
             return False
         kept.state, kept.token, kept.until, kept.next_attempt_at = State.READY, None, None, at
-        kept.row = kept.row.model_copy(update={"resent": resent})
+        kept.row = row
         kept.notes.append(note)
         return True
 
-    async def past_time(self, now: datetime) -> AsyncIterator[tuple[Row, int, str]]:
+    async def past_time(self, now: datetime) -> AsyncIterator[Stray]:
         for kept in list(self.kept.values()):
             if kept.row.give_up_at <= now and _unattended(kept, now):
-                last = f"{kept.notes[-1].code} {kept.notes[-1].text}".strip() if kept.notes else ""
-                yield kept.row, kept.attempt, last
+                yield Stray(kept.row, kept.attempt, _last(kept), kept.state is State.WAITING)
 
     async def abandoned(self, now: datetime) -> AsyncIterator[Claim]:
         for kept in list(self.kept.values()):
@@ -195,7 +196,11 @@ class FakeDeliveries:
 def _claim(kept: Kept) -> Claim:
     assert kept.token is not None
     assert kept.until is not None
-    return Claim(row=kept.row, attempt=kept.attempt, token=kept.token, until=kept.until)
+    return Claim(row=kept.row, attempt=kept.attempt, token=kept.token, until=kept.until, last=_last(kept))
+
+
+def _last(kept: Kept) -> str:
+    return f"{kept.notes[-1].code} {kept.notes[-1].text}".strip() if kept.notes else ""
 
 
 def _unattended(kept: Kept, now: datetime) -> bool:

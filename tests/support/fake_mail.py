@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 from runtime.ledger import LeaseLost
-from runtime.mail import Accepted, BeforeData, Deferred, MailResult, Refused, envelope_address
+from runtime.mail import (
+    Accepted,
+    BeforeData,
+    Deferred,
+    MailResult,
+    Refused,
+    Unknown,
+    envelope_address,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class FakeMail:
         result = self.results.popleft() if self.results else Accepted(250, "2.0.0 Ok: queued")
         if isinstance(result, Refused | Deferred) and not self.after_data:
             return result
-        if not await before_data():
+        if not await before_data(result.refused if isinstance(result, Accepted | Unknown) else {}):
             raise LeaseLost("the lease of this mail was lost")
         self.sent.append(sent)
         if isinstance(result, Exception):

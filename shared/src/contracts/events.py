@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from contracts.base import Artifact, Event, ExecutionId, Id, ObjectRef, Reason, Selection, Utc, Wire
+from contracts.mailing import MailAddress
 from contracts.output import OutputOptions
 
 
@@ -239,6 +240,9 @@ class DeliveryEvent(Event):
     recipient_id: str | None = None
     attempts: Annotated[int, Field(ge=0)] = 1
     test_mode: bool = False
+    addresses: tuple[MailAddress, ...] = Field(
+        default=(), description="of a mail: what became of it for each address, the recipient's first"
+    )
 
 
 class DeliveredFile(Wire):
@@ -260,7 +264,10 @@ class HubPublication(Wire):
 
 
 class DeliverySucceeded(DeliveryEvent):
-    """The other side confirmed that it has the files."""
+    """The other side confirmed that it has the files.
+
+    A mail succeeds with its recipient. Copies that were not accepted are named in `addresses`.
+    """
 
     TYPE: ClassVar[str] = "delivery-succeeded"
 
@@ -288,7 +295,7 @@ class DeliveryUnknown(DeliveryEvent):
 
 
 class DeliverySkipped(DeliveryEvent):
-    """Nothing was left to deliver: every unit of it was skipped or failed."""
+    """Nothing had to be delivered: every unit of it was skipped, or the run held it back."""
 
     TYPE: ClassVar[str] = "delivery-skipped"
 
@@ -352,6 +359,9 @@ class NotificationEvent(Event):
     notification_id: Id
     address: str
     outcome: Outcome
+    addresses: tuple[MailAddress, ...] = Field(
+        default=(), description="what became of the mail for each address, the one named first"
+    )
 
 
 class NotificationSent(NotificationEvent):

@@ -1,30 +1,24 @@
-"""SMTP: hands a message to the server and says what the server can have of it.
+"""SMTP: connections to the mail server, kept for a short while, and mails handed over on them.
 
 Mail cannot be sent exactly once. What can be had: before the first byte of content leaves, the caller writes
-down that it is leaving; and of every failure it is known whether the server can have accepted the message.
-
-| result | the server has the message | the caller may |
-|---|---|---|
-| Accepted | yes, for every address that is not in `refused` | settle |
-| Refused | no, and it will not take it | fail |
-| Deferred | no | try again later |
-| Unknown | nobody can know | hold it, or follow the task's policy |
+down that it is leaving; and of every failure it is known, address by address, whether the server can have
+accepted the message (`runtime.smtp`).
 """
 
 import asyncio
 import contextlib
-import re
+import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from types import TracebackType
 from typing import Annotated, Literal, Protocol, Self
 
 import aiosmtplib
 import structlog
-from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from prometheus_client import Counter
 from pydantic import Field, SecretStr
 
@@ -36,12 +30,26 @@ from runtime.message import (
     envelope_address,
     message_bytes,
     message_id,
-    redirected_subject,
 )
 from runtime.settings import RuntimeSettings
+from runtime.smtp import (
+    Accepted,
+    Answer,
+    Answers,
+    BeforeData,
+    Deferred,
+    Mail,
+    MailResult,
+    Refused,
+    Unknown,
+    converse,
+    line,
+)
 
 __all__ = [
     "Accepted",
+    "Answer",
+    "Answers",
     "Attachment",
     "BeforeData",
     "Deferred",
@@ -57,7 +65,6 @@ __all__ = [
     "envelope_address",
     "message_bytes",
     "message_id",
-    "redirected_subject",
 ]
 
 log = structlog.get_logger(__name__)
@@ -68,9 +75,7 @@ _IDLE_SECONDS = (
     20.0  # below the shortest idle timeout seen in the wild (Exchange Online and Postfix: minutes)
 )
 _MAILS_PER_CONNECTION = 50
-_START_INPUT, _CLOSING = 354, 421
-_SUCCESS = range(200, 300)
-_FIRST_PERMANENT = 500
+_SEND_BUFFER_BYTES = 128 * 1024
 
 
 class SmtpSettings(RuntimeSettings):
@@ -87,46 +92,12 @@ class SmtpSettings(RuntimeSettings):
     smtp_message_id_domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "broadsheet.invalid"
     smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4
     smtp_command_timeout_s: Annotated[float, Field(gt=0)] = 20.0
-    # RFC 5321, 4.5.3.2.6 allows a server ten minutes; the lease of a mail has to be longer than this.
-    smtp_data_timeout_s: Annotated[float, Field(gt=0)] = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The server took responsibility for the message."""
-
-    code: int
-    text: str
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Addresses the server did not take, with its answer; the others it did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server will not take the message, now or later; nobody got it."""
-
-    code: int
-    text: str
-    permanent: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """The server does not have the message; later it may take it. `code` is None without an answer."""
-
-    code: int | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The message was sent to its end, or may have been, and no answer came."""
-
-    text: str
-
-
-MailResult = Accepted | Refused | Deferred | Unknown
-BeforeData = Callable[[], Awaitable[bool]]
+    # RFC 5321, 4.5.3.2.6 allows a server ten minutes for its answer.
+    smtp_data_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=120.0,
+        description="the longest time without progress while a mail is sent, and the longest wait for the "
+        "answer to it; how large the mail is does not matter",
+    )
 
 
 class MailSender(Protocol):
@@ -145,14 +116,6 @@ class MailSender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    data: bytes
-    sender: str
-    recipients: Sequence[str]
-    required: str | None
-
-
 @dataclass(slots=True)
 class _Connection:
     smtp: SMTP
@@ -169,11 +132,6 @@ class MailTransport:
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(settings.smtp_connections)
 
-    @property
-    def longest_send_s(self) -> float:
-        """How long one `send` can take at most after `before_data`; a lease has to be longer."""
-        return self._settings.smtp_command_timeout_s + self._settings.smtp_data_timeout_s
-
     async def send(
         self,
         message: EmailMessage,
@@ -186,13 +144,15 @@ class MailTransport:
         """Hand over a message to the envelope's addresses.
 
         When the server refuses the `required` one, nobody gets the message and its answer is the result:
-        copies of a mail that its recipient did not get yet would be sent again with it.
+        copies go out with the mail of the recipient, or after it, and never without it.
 
         `before_data` is awaited when the server has taken the envelope and nothing of the message has left:
-        there the caller writes down that it is being transmitted. When it returns False, LeaseLost is raised
-        and the server has nothing. Raises Permanent for an address that may not stand in an envelope.
+        there the caller writes down which addresses it is being transmitted to, all but those it is called
+        with. For a large message it is asked once more before the final dot. When it returns False, LeaseLost
+        is raised and the server has nothing. Raises Permanent for an address that cannot stand in an
+        envelope.
         """
-        mail = _Mail(
+        mail = Mail(
             data=message_bytes(message),
             sender=envelope_address(envelope_from),
             recipients=[envelope_address(each) for each in dict.fromkeys(envelope_to)],
@@ -205,15 +165,15 @@ class MailTransport:
         MAILS.labels(type(result).__name__.lower()).inc()
         return result
 
-    async def _attempt(self, mail: _Mail, before_data: BeforeData) -> MailResult:
+    async def _attempt(self, mail: Mail, before_data: BeforeData) -> MailResult:
         try:
             connection = await self._connection()
         except (SMTPException, OSError, ssl.SSLError) as error:
             return _not_connected(error)
         healthy = False
         try:
-            result = await _converse(
-                connection.smtp, mail, before_data, data_timeout_s=self._settings.smtp_data_timeout_s
+            result = await converse(
+                connection.smtp, mail, before_data, patience_s=self._settings.smtp_data_timeout_s
             )
             healthy = not isinstance(result, Unknown)
         finally:
@@ -252,6 +212,10 @@ class MailTransport:
             local_hostname=settings.smtp_message_id_domain,
         )
         await smtp.connect()
+        if smtp.transport is not None and (line_out := smtp.transport.get_extra_info("socket")) is not None:
+            # What lies in the kernel counts as sent. Little of it may, or a broken connection says little
+            # about what the server has, and a server that stopped reading is noticed late.
+            line_out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return smtp
 
     async def _give_back(self, connection: _Connection, *, healthy: bool) -> None:
@@ -277,105 +241,10 @@ class MailTransport:
             kept.smtp.close()
 
 
-async def _converse(smtp: SMTP, mail: _Mail, before_data: BeforeData, *, data_timeout_s: float) -> MailResult:
-    try:
-        refused = await _envelope(smtp, mail)
-    except SMTPResponseException as error:
-        return _answer(error.code, error.message)
-    except (SMTPException, OSError) as error:
-        return Deferred(None, _line(f"connection lost before the message was sent: {error}"))
-    if decisive := _decisive(mail, refused):
-        return _nobody_accepted(decisive)
-    if not await before_data():
-        raise LeaseLost("the lease of this mail was lost before its content was sent")
-    try:
-        start = await smtp.execute_command(b"DATA")
-    except (SMTPException, OSError) as error:
-        # The content has not been sent, so the server cannot have it.
-        return Deferred(None, _line(f"connection lost before the message was sent: {error}"))
-    if start.code != _START_INPUT:
-        return _answer(start.code, start.message)
-    return await _transmit(smtp, mail.data, refused, data_timeout_s)
-
-
-async def _envelope(smtp: SMTP, mail: _Mail) -> dict[str, SMTPResponse]:
-    """Announce sender and recipients; return the recipients that were refused, with the answer."""
-    if smtp.is_ehlo_or_helo_needed:
-        await smtp.ehlo()
-    options = [f"SIZE={len(mail.data)}"] if smtp.supports_extension("size") else []
-    await smtp.mail(mail.sender, options=options)
-    refused: dict[str, SMTPResponse] = {}
-    for recipient in mail.recipients:
-        try:
-            await smtp.rcpt(recipient)
-        except aiosmtplib.SMTPRecipientRefused as error:
-            refused[recipient] = SMTPResponse(error.code, error.message)
-            if error.code == _CLOSING:
-                raise
-    return refused
-
-
-async def _transmit(
-    smtp: SMTP, data: bytes, refused: Mapping[str, SMTPResponse], timeout_s: float
-) -> MailResult:
-    """Send the content and its end, and wait for the answer.
-
-    aiosmtplib's own `data` cannot tell whether the content had begun to leave when the connection broke, and
-    that is all that matters here.
-    """
-    protocol = smtp.protocol
-    if protocol is None:
-        return Deferred(None, "connection lost before the message was sent")
-    stuffed = re.sub(rb"(?m)^\.", b"..", data)
-    ending = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
-    try:
-        protocol.write(stuffed + ending)
-        response = await protocol.read_response(timeout=timeout_s)
-    except (SMTPException, OSError) as error:
-        smtp.close()
-        return Unknown(_line(f"no answer after the message was sent: {error}"))
-    if response.code not in _SUCCESS:
-        return _answer(response.code, response.message)
-    return Accepted(
-        response.code,
-        _line(response.message),
-        {address: f"{answer.code} {_line(answer.message)}" for address, answer in refused.items()},
-    )
-
-
-def _answer(code: int, text: str) -> MailResult:
-    """Return what a refusing answer of the server means (RFC 5321, 4.2.1)."""
-    if code >= _FIRST_PERMANENT:
-        return Refused(code, _line(text))
-    return Deferred(code, _line(text))
-
-
-def _decisive(mail: _Mail, refused: Mapping[str, SMTPResponse]) -> Mapping[str, SMTPResponse]:
-    """Return the refusals that keep the message from being sent; empty when it is sent to the others."""
-    if mail.required is not None and mail.required in refused:
-        return {mail.required: refused[mail.required]}
-    return refused if len(refused) == len(mail.recipients) else {}
-
-
-def _nobody_accepted(refused: Mapping[str, SMTPResponse]) -> MailResult:
-    # One address that may be taken later is a reason to come again.
-    address, answer = min(refused.items(), key=lambda item: item[1].code)
-    result = _answer(answer.code, f"{address}: {answer.message}")
-    others = len(refused) - 1
-    if others and isinstance(result, Refused):
-        return Refused(result.code, f"{result.text} (and {others} more)")
-    return result
-
-
 def _not_connected(error: Exception) -> Deferred:
     """Return a deferral: with the server out of reach or the password wrong, the mail is not at fault."""
-    log.warning("mail server cannot be used", error=_line(str(error)))
+    log.warning("mail server cannot be used", error=line(str(error)))
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return Deferred(error.code, "the mail server refuses the user name or password of Broadsheet")
     code = error.code if isinstance(error, SMTPResponseException) else None
-    return Deferred(code, _line(f"the mail server cannot be used: {error}"))
-
-
-def _line(text: str) -> str:
-    """Return a server's text as one bounded line: it comes from outside and goes into logs and events."""
-    return re.sub(r"[\x00-\x1f\x7f\s]+", " ", text).strip()[:500]
+    return Deferred(code, line(f"the mail server cannot be used: {error}"))

@@ -54,11 +54,6 @@ def message_id(delivery_id: str, domain: str) -> str:
     return f"<{delivery_id}@{domain}>"
 
 
-def redirected_subject(subject: str, original: str) -> str:
-    """Return the subject of a mail in test mode: the address it was meant for stands in front."""
-    return f"[{original}] {subject}"
-
-
 def build_message(content: MailContent) -> EmailMessage:
     """Return the message; the same content gives the same bytes.
 

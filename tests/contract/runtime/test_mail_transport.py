@@ -13,6 +13,8 @@ import pytest
 from runtime.errors import Permanent
 from runtime.mail import (
     Accepted,
+    Answer,
+    Answers,
     Deferred,
     LeaseLost,
     MailContent,
@@ -49,7 +51,7 @@ class Mark:
         self.mine = mine
         self.calls = 0
 
-    async def __call__(self) -> bool:
+    async def __call__(self, refused: Answers) -> bool:
         self.calls += 1
         return self.mine
 
@@ -132,7 +134,7 @@ class TestMailTransport(MailSenderContract):
     ) -> None:
         seen: list[list[str]] = []
 
-        async def mark() -> bool:
+        async def mark(refused: Answers) -> bool:
             seen.append(list(server.verbs))
             return True
 
@@ -211,7 +213,7 @@ class TestMailTransport(MailSenderContract):
     ) -> None:
         server.answers["RCPT"] = [b"250 ok", b"550 unknown"]
         result = await self.send(sender, "ann@example.org", "bob@example.org")
-        assert result == Accepted(250, "2.0.0 queued as 42", {"bob@example.org": "550 unknown"})
+        assert result == Accepted(250, "2.0.0 queued as 42", {"bob@example.org": Answer(550, "unknown")})
 
     async def test_one_recipient_that_may_be_taken_later_defers_the_mail(
         self, sender: MailTransport, server: ScriptedSmtp
@@ -228,7 +230,7 @@ class TestMailTransport(MailSenderContract):
     async def test_caller_that_fails_leaves_the_server_with_nothing(
         self, sender: MailTransport, server: ScriptedSmtp
     ) -> None:
-        async def broken() -> bool:
+        async def broken(refused: Answers) -> bool:
             raise RuntimeError("the store is down")
 
         with pytest.raises(RuntimeError):
@@ -260,6 +262,88 @@ class TestMailTransport(MailSenderContract):
     async def test_nobody_listening_is_a_deferral(self, unused_tcp_port: int) -> None:
         async with MailTransport(settings(unused_tcp_port)) as transport:
             assert isinstance(await self.send(transport), Deferred)
+
+
+LARGE = "0123456789" * 300_000
+
+
+class TestLargeMail:
+    """What can be known when a large mail breaks off, and that time-outs follow progress."""
+
+    @pytest.fixture
+    async def server(self) -> AsyncIterator[ScriptedSmtp]:
+        async with scripted_smtp() as server:
+            server.extensions = (b"SIZE 10000000",)
+            yield server
+
+    @pytest.fixture
+    async def sender(self, server: ScriptedSmtp) -> AsyncIterator[MailTransport]:
+        async with MailTransport(settings(server.port)) as transport:
+            yield transport
+
+    async def send(self, sender: MailTransport, mark: Mark | None = None, text: str = LARGE) -> object:
+        return await sender.send(message(text), SENDER, ["ann@example.org"], before_data=mark or Mark())
+
+    @pytest.mark.parametrize("cut_after", [1, 200, 1_000_000])
+    async def test_cut_off_before_the_final_dot_the_server_has_nothing(
+        self, sender: MailTransport, server: ScriptedSmtp, cut_after: int
+    ) -> None:
+        server.cut_after = cut_after
+        result = await self.send(sender)
+        assert isinstance(result, Deferred)
+        assert (result.code, server.messages) == (None, [])
+        assert isinstance(await self.send(sender), Accepted)
+
+    async def test_cut_off_after_the_final_dot_is_unknown(
+        self, sender: MailTransport, server: ScriptedSmtp
+    ) -> None:
+        server.answers["CONTENT"] = [DROP]
+        assert isinstance(await self.send(sender), Unknown)
+
+    async def test_slow_server_that_goes_on_reading_is_waited_for(
+        self, sender: MailTransport, server: ScriptedSmtp
+    ) -> None:
+        # Each pause is far below the time-out, and all of them together are above it.
+        server.read_slowly_s = 0.02
+        assert isinstance(await self.send(sender), Accepted)
+        assert len(server.messages[0]) > len(LARGE)
+
+    async def test_server_that_stops_reading_has_nothing(
+        self, sender: MailTransport, server: ScriptedSmtp
+    ) -> None:
+        server.read_slowly_s = 3600
+        result = await self.send(sender, text=LARGE * 4)
+        assert isinstance(result, Deferred)
+        assert "took no more of the message" in result.text
+
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [
+            (b"552 5.3.4 too big", Refused(552, "5.3.4 too big")),
+            (b"421 4.3.2 closing", Deferred(421, "4.3.2 closing")),
+        ],
+    )
+    async def test_answer_in_the_middle_counts_and_the_connection_is_not_used_again(
+        self, sender: MailTransport, server: ScriptedSmtp, answer: bytes, expected: object
+    ) -> None:
+        server.answers["CONTENT"], server.content_answer_after = [answer], 1000
+        assert await self.send(sender) == expected
+        assert isinstance(await self.send(sender), Accepted)
+        assert server.connections == 2
+
+    async def test_large_mail_asks_again_before_its_end_and_stops_when_it_may_not_go_on(
+        self, sender: MailTransport, server: ScriptedSmtp
+    ) -> None:
+        asked = 0
+
+        async def mine(refused: Answers) -> bool:
+            nonlocal asked
+            asked += 1
+            return asked == 1
+
+        with pytest.raises(LeaseLost):
+            await sender.send(message(LARGE), SENDER, ["ann@example.org"], before_data=mine)
+        assert (asked, server.messages) == (2, [])
 
 
 def settings(port: int, **more: object) -> SmtpSettings:

@@ -359,7 +359,7 @@ async def channels(s3: S3) -> AsyncIterator[tuple[StorageChannel, HubChannel, An
         yield StorageChannel(files, spaces), HubChannel(files), objects
 
 
-async def yes() -> bool:
+async def yes(answers: object = None, /) -> bool:
     return True
 
 

@@ -10,11 +10,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from contracts.events import Channel, DeliveryFailed, DeliverySkipped
+from contracts.mailing import AddressState, answered, sending
 from contracts.plan import PlannedDelivery
 from distributor.adapters.mongo import DELIVERIES, Deliveries
-from distributor.domain.results import Settle, failed, overdue
-from distributor.domain.rows import Row, SettledUnit, State, settled_unit
-from distributor.ports import AttemptNote, Claim
+from distributor.domain.results import failed, given_up
+from distributor.domain.rows import Acceptance, Row, SettledUnit, State, settled_unit
+from distributor.ports import AttemptNote, Claim, Stray
 from distributor.use_cases.fan_in import plan_deliveries, settle_unit
 from runtime.outbox import OutboxRelay
 from runtime.store import Store
@@ -115,10 +116,10 @@ async def test_a_claim_is_exclusive_while_its_lease_runs(rows: Rows, clock: Fake
     assert second.attempt == 2
     event = failed(first.row, make.failed("a").reason, attempts=1)
     assert not await rows.extend(first)
-    assert not await rows.transmitting(first)
-    assert not await rows.release(first, at=clock.now(), resent=False, note=note(first))
+    assert not await rows.transmitting(first, sending(first.row.addresses, {}))
+    assert not await rows.release(first, at=clock.now(), row=first.row, note=note(first))
     assert not await rows.settle(first, state=State.FAILED, event=event, note=note(first))
-    assert await rows.transmitting(second)
+    assert await rows.transmitting(second, sending(second.row.addresses, {}))
 
 
 async def test_claims_look_at_channel_and_target(rows: Rows, clock: FakeClock) -> None:
@@ -147,24 +148,29 @@ async def test_an_extended_lease_lasts_longer(rows: Rows, clock: FakeClock) -> N
 async def test_a_released_row_comes_back_when_it_is_due(rows: Rows, clock: FakeClock) -> None:
     await ready(rows, clock, make.mail_delivery("a"))
     claim = await claimed(rows)
-    assert await rows.transmitting(claim)
+    assert await rows.transmitting(claim, sending(claim.row.addresses, {}))
     at = clock.now() + timedelta(seconds=30)
-    assert await rows.release(claim, at=at, resent=True, note=note(claim))
+    deferred = answered(claim.row.addresses, {"ann@example.com": (AddressState.PENDING, "450 later")})
+    after = claim.row.model_copy(
+        update={"addresses": deferred, "acceptance": Acceptance(at=clock.now(), message_id="<m@x>")}
+    )
+    assert await rows.release(claim, at=at, row=after, note=note(claim))
     assert await rows.claim(Channel.EMAIL, not_to=()) is None
     clock.set(at)
     again = await claimed(rows)
-    assert (again.attempt, again.row.resent) == (2, True)
+    assert (again.attempt, again.row, again.last) == (2, after, "450 words")
 
 
 async def test_a_transmitting_row_is_never_handed_out_again(rows: Rows, clock: FakeClock) -> None:
     await ready(rows, clock, make.mail_delivery("a"))
     claim = await claimed(rows)
-    assert await rows.transmitting(claim)
+    assert await rows.transmitting(claim, sending(claim.row.addresses, {}))
     assert [each async for each in rows.abandoned(clock.now())] == []
     clock.advance(LEASE * 10)
     assert await rows.claim(Channel.EMAIL, not_to=()) is None
     (left,) = [each async for each in rows.abandoned(clock.now())]
     assert (left.row.id, left.attempt) == (claim.row.id, 1)
+    assert [each.state for each in left.row.addresses] == [AddressState.SENDING]
     event = failed(left.row, make.failed("a").reason, attempts=1)
     assert await rows.settle(left, state=State.UNKNOWN, event=event, note=note(left))
     assert not await rows.settle(left, state=State.UNKNOWN, event=event, note=note(left))
@@ -175,19 +181,20 @@ async def test_past_its_time_a_row_is_found_unless_somebody_works_on_it(rows: Ro
     waiting, _ = await planned(rows, clock, make.mail_delivery("never"), make.hub_delivery("a"))
     await settle_unit(make.generated("a"), rows=rows, clock=clock)
     tried = await claimed(rows, Channel.HUB)
-    assert await rows.release(tried, at=clock.now(), resent=False, note=note(tried))
+    assert await rows.release(tried, at=clock.now(), row=tried.row, note=note(tried))
     held = await claimed(rows, Channel.HUB)
     clock.set(waiting.give_up_at - timedelta(seconds=1))
     assert [each async for each in rows.past_time(clock.now())] == []
     assert await rows.extend(held)
     clock.set(waiting.give_up_at)
-    assert [(row.id, attempts, last) async for row, attempts, last in rows.past_time(clock.now())] == [
-        (waiting.id, 0, "")
-    ]
+    assert [each async for each in rows.past_time(clock.now())] == [Stray(waiting, 0, "", waiting=True)]
     clock.advance(LEASE)
-    found = {row.id: (attempts, last) async for row, attempts, last in rows.past_time(clock.now())}
-    assert found == {waiting.id: (0, ""), held.row.id: (2, "450 words")}
-    decision = Settle(State.FAILED, overdue(waiting, attempts=0))
+    found = {each.row.id: each async for each in rows.past_time(clock.now())}
+    assert found == {
+        waiting.id: Stray(waiting, 0, "", waiting=True),
+        held.row.id: Stray(held.row, 2, "450 words", waiting=False),
+    }
+    decision = given_up(waiting, attempts=0, waiting=True)
     assert [await rows.close(waiting.id, decision=decision, now=clock.now()) for _ in range(2)] == [
         True,
         False,
@@ -223,7 +230,7 @@ async def test_the_row_shows_its_attempts(store: Store, clock: FakeClock) -> Non
     rows = Deliveries(store, clock=clock, lease_for=LEASE)
     await ready(rows, clock, make.mail_delivery("a"))
     claim = await claimed(rows)
-    assert await rows.release(claim, at=clock.now(), resent=False, note=note(claim, "450"))
+    assert await rows.release(claim, at=clock.now(), row=claim.row, note=note(claim, "450"))
     claim = await claimed(rows)
     event = failed(claim.row, make.failed("a").reason, attempts=2)
     assert await rows.settle(claim, state=State.FAILED, event=event, note=note(claim, "550"))
@@ -263,7 +270,7 @@ async def test_events_of_the_sweep_belong_to_the_trace_of_their_execution(
 ) -> None:
     rows = Deliveries(store, clock=clock, lease_for=LEASE)
     (row,) = await planned(rows, clock, make.mail_delivery("a"))
-    decision = Settle(State.FAILED, overdue(row, attempts=0))
+    decision = given_up(row, attempts=0, waiting=True)
     # A provider like a service's; without one there are no spans at all.
     provider = TracerProvider()
     with patch.object(trace, "get_tracer", provider.get_tracer):

@@ -93,7 +93,7 @@ async def send(port: int, **more: Any) -> object:
         text="Hello",
     )
 
-    async def mine() -> bool:
+    async def mine(refused: object) -> bool:
         return True
 
     async with MailTransport(settings) as transport:

@@ -9,9 +9,9 @@ import pytest
 
 from contracts.configuration import UnknownPolicy
 from contracts.events import Channel, DeliveryFailed, DeliverySucceeded, DeliveryUnknown
-from distributor.domain.mailing import TestModeBreachError
+from contracts.mailing import TestModeBreachError, sending
 from distributor.domain.results import Delivered, LeaseLost, Postponed, Result, RetryPolicy, Uncertain
-from distributor.domain.rows import State
+from distributor.domain.rows import State, completed
 from distributor.ports import Commit, Job
 from distributor.use_cases.attempt import Attempts, Patience
 from distributor.use_cases.fan_in import plan_deliveries, settle_unit
@@ -241,7 +241,7 @@ async def test_a_worker_cut_off_for_a_moment_gets_its_grace() -> None:
     scene = await Scene(accept).prepare()
     claim = await scene.rows.claim(Channel.EMAIL, not_to=())
     assert claim is not None
-    assert await scene.rows.transmitting(claim)
+    assert await scene.rows.transmitting(claim, sending(claim.row.addresses, {}))
     scene.clock.advance(LEASE)
     assert await scene.sweep(grace=timedelta(seconds=10)) == 0
     scene.clock.advance(timedelta(seconds=10))
@@ -339,3 +339,42 @@ async def test_the_lease_is_kept_alive_while_a_long_send_runs() -> None:
     )
     await asyncio.wait_for(scene.work(), timeout=10)
     assert scene.kept.state is State.SUCCEEDED
+
+
+async def test_a_large_mail_that_may_not_end_was_not_handed_over() -> None:
+    async def large(job: Job, commit: Commit) -> Result:
+        assert await commit()
+        scene.rows.broken = 1
+        await commit()
+        return Delivered(files=())
+
+    scene = await Scene(large).prepare()
+    await scene.work()
+    assert scene.kept.state is State.READY, "the ledger did not answer before the final dot"
+
+    async def late(job: Job, commit: Commit) -> Result:
+        assert await commit()
+        scene.clock.set(job.row.deadline_at)
+        assert not await commit()
+        return LeaseLost()
+
+    scene = await Scene(late).prepare()
+    await scene.work()
+    assert scene.kept.state is State.FAILED
+
+
+async def test_a_row_that_was_never_attempted_says_so() -> None:
+    scene = await Scene(accept).prepare()
+    scene.clock.set(scene.kept.row.give_up_at)
+    await give_up_overdue(rows=scene.rows, strays=scene.rows, clock=scene.clock)
+    (event,) = scene.kept.outbox
+    assert isinstance(event, DeliveryFailed)
+    assert "no attempt could begin in time" in event.reason.message
+
+
+async def test_rows_of_an_older_release_are_read() -> None:
+    row = make.row(make.mail_delivery("a")).model_copy(update={"addresses": (), "resent": True})
+    assert [
+        (each.address, each.state.value, each.resent) for each in completed(row, transmitting=True).addresses
+    ] == [("ann@example.com", "sending", True)]
+    assert completed(make.row(make.hub_delivery("a")), transmitting=False).addresses == ()

@@ -11,18 +11,19 @@ import pytest
 
 from contracts.base import Reason
 from contracts.events import ReportGenerated, UnitEvent
+from contracts.mailing import AddressState, TestModeBreachError
 from contracts.plan import PlannedDelivery
 from distributor.adapters.files import StoredFiles
 from distributor.adapters.folder import FolderSpace
 from distributor.adapters.smtp import SmtpMailer
-from distributor.domain.mailing import Addressing, Letter, Sender, TestModeBreachError
-from distributor.domain.results import Delivered, LeaseLost, Postponed, Rejected, Result, Uncertain
+from distributor.domain.mailing import Addressing, Letter, Sender
+from distributor.domain.results import Delivered, LeaseLost, Mailed, Postponed, Rejected, Result
 from distributor.ports import Job, SpaceError
 from distributor.use_cases.email import EmailChannel
 from distributor.use_cases.hub import HubChannel
 from distributor.use_cases.storage import StorageChannel
 from runtime.errors import Permanent, Transient
-from runtime.mail import Accepted, Deferred, Refused, Unknown
+from runtime.mail import Accepted, Answer, Deferred, Refused, Unknown
 from support import deliveries as make
 from support.fake_mail import FakeMail
 from support.fake_objects import FakeObjects
@@ -31,11 +32,11 @@ SENDER = Sender(address="reports@example.com", message_id_domain="reports.exampl
 TESTER = "tester@test.invalid"
 
 
-async def yes() -> bool:
+async def yes(answers: object = None, /) -> bool:
     return True
 
 
-async def no() -> bool:
+async def no(answers: object = None, /) -> bool:
     return False
 
 
@@ -71,7 +72,7 @@ async def test_a_mail_reaches_to_cc_and_bcc_and_names_no_bcc() -> None:
     (sent,) = server.mailbox
     assert sent.envelope_to == ("ann@example.com", "bob@example.com", "eve@example.com")
     assert "eve@" not in sent.message.as_string()
-    assert isinstance(result, Delivered)
+    assert isinstance(result, Mailed)
     assert result.message_id == sent.message["Message-ID"]
     assert [part.get_filename() for part in sent.message.iter_attachments()] == ["a.pdf"]
 
@@ -102,15 +103,17 @@ async def test_a_letter_for_others_does_not_leave_in_test_mode_whoever_wrote_it(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Refused(550, "no such user"), Rejected),
-        (Deferred(450, "greylisted"), Postponed),
-        (Deferred(None, "connection refused"), Postponed),
-        (Unknown("connection lost"), Uncertain),
+        (Accepted(250, "ok"), AddressState.ACCEPTED),
+        (Refused(550, "no such user"), AddressState.REFUSED),
+        (Deferred(450, "greylisted"), AddressState.PENDING),
+        (Deferred(None, "connection refused"), AddressState.PENDING),
+        (Unknown("connection lost"), AddressState.UNKNOWN),
     ],
 )
-async def test_answers_of_the_server_mean_what_they_say(answer: object, expected: type[Result]) -> None:
+async def test_answers_of_the_server_mean_what_they_say(answer: object, expected: AddressState) -> None:
     result = await mailed(FakeMail(answer))  # type: ignore[arg-type]
-    assert isinstance(result, expected)
+    assert isinstance(result, Mailed)
+    assert result.answers["ann@example.com"][0] is expected
 
 
 @pytest.mark.parametrize(("code", "unreachable"), [(450, False), (421, True), (None, True), (535, True)])
@@ -118,22 +121,34 @@ async def test_only_trouble_of_the_server_itself_stops_other_mails(
     code: int | None, unreachable: bool
 ) -> None:
     result = await mailed(FakeMail(Deferred(code, "words")))
-    assert isinstance(result, Postponed)
+    assert isinstance(result, Mailed)
     assert result.unreachable is unreachable
 
 
 async def test_a_refusal_carries_the_servers_words_and_a_remedy() -> None:
     result = await mailed(FakeMail(Refused(552, "5.3.4 message too big")))
-    assert isinstance(result, Rejected)
+    assert isinstance(result, Mailed)
+    assert result.reason is not None
     assert result.reason.message == "552 5.3.4 message too big"
     assert "BROADSHEET_MAIL_MAX_BYTES" in result.reason.remedy
 
 
-async def test_refused_copies_are_a_detail_of_a_success() -> None:
-    answer = Accepted(250, "ok", {"bob@example.com": "550 unknown"})
-    result = await mailed(FakeMail(answer), cc=("bob@example.com",))
-    assert isinstance(result, Delivered)
-    assert result.detail == "copies refused: bob@example.com: 550 unknown"
+async def test_every_address_has_an_answer_of_its_own() -> None:
+    said = {"bob@example.com": Answer(550, "unknown"), "eve@example.com": Answer(450, "greylisted")}
+    server = FakeMail(Accepted(250, "ok", said))
+    result = await mailed(server, cc=("bob@example.com", "ä@example.com"), bcc=("eve@example.com",))
+    unusable = (
+        "No mail can be sent to 'ä@example.com': its part before the @ is not ASCII, which many mail servers "
+        "refuse."
+    )
+    assert isinstance(result, Mailed)
+    assert {address: (state.value, words) for address, (state, words) in result.answers.items()} == {
+        "ann@example.com": ("accepted", "250 ok"),
+        "bob@example.com": ("refused", "550 unknown"),
+        "eve@example.com": ("pending", "450 greylisted"),
+        "ä@example.com": ("refused", unusable),
+    }
+    assert server.mailbox[0].message["Cc"] == "bob@example.com"
 
 
 async def test_without_the_mark_in_the_ledger_nothing_is_handed_over() -> None:

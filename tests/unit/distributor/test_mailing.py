@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import UnitEvent
+from contracts.mailing import TestModeBreachError, guard
 from distributor.domain.mailing import (
     Letter,
     Sender,
-    TestModeBreachError,
     addressing,
     compose,
-    guard,
     message_id,
     too_large,
 )
@@ -50,9 +49,8 @@ ADDRESS = st.from_regex(r"\A[a-z]{1,8}@[a-z]{1,8}\.example\Z")
 def test_in_test_mode_nobody_but_the_test_address_is_named(
     to: str, cc: list[str], bcc: list[str], subject: str
 ) -> None:
-    mail = make.mail_delivery("a", to=to, cc=tuple(cc), bcc=tuple(bcc), subject=subject).mail
-    assert mail is not None
-    who = addressing(mail, test_address="tester@test.invalid", prefix="[Reports]")
+    mail = make.mail_delivery("a", to=to, cc=tuple(cc), bcc=tuple(bcc), subject=subject)
+    who = addressing(make.row(mail, test_address="tester@test.invalid"), prefix="[Reports]")
     assert (who.to, who.cc, who.envelope) == (("tester@test.invalid",), (), ("tester@test.invalid",))
     assert who.subject.startswith(f"[{to}] [Reports]")
 
@@ -63,9 +61,8 @@ def test_outside_test_mode_everybody_is_in_the_envelope_once_and_bcc_nowhere_els
         to="ann@example.com",
         cc=("bob@example.com", "ANN@example.com"),
         bcc=("eve@example.com", "bob@example.com"),
-    ).mail
-    assert mail is not None
-    who = addressing(mail, test_address=None)
+    )
+    who = addressing(make.row(mail))
     assert who.to == ("ann@example.com",)
     assert who.cc == ("bob@example.com", "ANN@example.com")
     assert who.envelope == ("ann@example.com", "bob@example.com", "eve@example.com")

@@ -61,16 +61,16 @@ def test_what_was_rejected_fails_with_the_reason() -> None:
     ("attempt", "pause"), [(1, 5), (2, 60), (3, 900), (4, 900)], ids=["first", "second", "third", "beyond"]
 )
 def test_what_was_postponed_is_tried_again_after_longer_and_longer_pauses(attempt: int, pause: int) -> None:
-    assert after(Postponed("450", "later"), attempt=attempt) == Again(
-        at=make.START + timedelta(seconds=pause)
-    )
+    decision = after(Postponed("450", "later"), attempt=attempt)
+    assert isinstance(decision, Again)
+    assert decision.at == make.START + timedelta(seconds=pause)
 
 
 def test_a_pause_beyond_the_end_becomes_one_last_chance_before_it() -> None:
     row = MAIL.model_copy(update={"give_up_at": make.START + timedelta(minutes=10)})
-    assert after(Postponed("450", "later"), row=row, attempt=3) == Again(
-        at=row.give_up_at - timedelta(seconds=5)
-    )
+    decision = after(Postponed("450", "later"), row=row, attempt=3)
+    assert isinstance(decision, Again)
+    assert decision.at == row.give_up_at - timedelta(seconds=5)
 
 
 def test_past_the_last_chance_it_fails_at_the_deadline_with_the_last_answer() -> None:
@@ -91,8 +91,10 @@ def test_an_uncertain_mail_is_unknown_and_not_sent_again_under_hold() -> None:
 
 
 def test_an_uncertain_mail_is_sent_again_once_under_resend() -> None:
-    assert after(Uncertain("connection lost"), row=RESEND) == Again(at=make.START, resend=True)
-    again = after(Uncertain("connection lost"), row=RESEND.model_copy(update={"resent": True}))
+    decision = after(Uncertain("connection lost"), row=RESEND)
+    assert isinstance(decision, Again)
+    assert (decision.at, [each.resent for each in decision.row.addresses]) == (make.START, [True])
+    again = after(Uncertain("connection lost"), row=decision.row)
     assert isinstance(again, Settle)
     assert again.state is State.UNKNOWN
 
@@ -118,16 +120,17 @@ def test_a_lost_lease_writes_nothing() -> None:
     policy=st.sampled_from(UnknownPolicy),
 )
 def test_another_attempt_is_always_in_time_and_never_in_the_past(**drawn: Any) -> None:
-    row = make.row(make.mail_delivery("a", unknown=drawn["policy"])).model_copy(
-        update={"resent": drawn["resent"]}
-    )
+    row = make.row(make.mail_delivery("a", unknown=drawn["policy"]))
+    addresses = tuple(each.model_copy(update={"resent": drawn["resent"]}) for each in row.addresses)
+    row = row.model_copy(update={"addresses": addresses})
     now = make.START + timedelta(seconds=drawn["second"])
     decision = decide(
         row, drawn["result"], attempt=drawn["attempt"], now=now, policy=POLICY, chance=drawn["chance"]
     )
     if isinstance(decision, Again):
         assert now <= decision.at < row.give_up_at
-        assert decision.resend == isinstance(drawn["result"], Uncertain)
+        resent = decision.row.addresses[0].resent
+        assert resent == (drawn["resent"] or isinstance(drawn["result"], Uncertain))
     else:
         assert isinstance(decision, Settle)
 

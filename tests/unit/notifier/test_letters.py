@@ -10,7 +10,8 @@ from contracts.base import Reason
 from contracts.configuration import NotificationSettings
 from contracts.events import Outcome
 from contracts.ids import notification_id
-from notifier.domain.letters import Audience, Letter, TestModeBreachError, letters
+from contracts.mailing import TestModeBreachError
+from notifier.domain.letters import Audience, Letter, letters
 from notifier.domain.model import Completion
 from support.notifier_kit import EXECUTION, NOW, execution, planned, ref
 

@@ -12,7 +12,7 @@ from notifier.adapters.stored import StoredLogs
 from notifier.domain.letters import Letter
 from notifier.use_cases.mailing import Post, Sender
 from notifier.use_cases.watch import mail_row
-from runtime.mail import Accepted, Deferred, MailResult, Refused, Unknown
+from runtime.mail import Accepted, Answer, Deferred, MailResult, Refused, Unknown
 from support.clock import FakeClock
 from support.fake_ledger import FakeLedger
 from support.fake_mail import FakeMail
@@ -112,7 +112,7 @@ async def test_deferred_mail_is_the_same_bytes_later(bench: Bench) -> None:
     bench.mail.results.extend([Deferred(451, "later"), Accepted(250, "ok")])
     await bench.post.send_due()
     assert (bench.row["state"], bench.row["outbox"]) == ("ready", [])
-    assert bench.row["attempts"][0]["error"] == {"code": "mail-deferred", "message": "451: later"}
+    assert bench.row["attempts"][0]["error"] == {"code": "mail-deferred", "message": "451 later"}
     assert await bench.post.send_due() == 0
     bench.clock.advance(timedelta(seconds=5))
     assert await bench.post.send_due() == 1
@@ -243,3 +243,39 @@ async def test_long_log_is_cut(bench: Bench) -> None:
     assert isinstance(data, bytes)
     assert len(data) < 5 * 1024 * 1024 + 200
     assert b"the whole log" in data[-200:]
+
+
+async def test_a_deferred_copy_is_sent_later_to_that_address_alone(bench: Bench) -> None:
+    await bench.write(cc=("boss@example.org", "ä@example.org"), bcc=("audit@example.org",))
+    said = {"boss@example.org": Answer(550, "unknown"), "audit@example.org": Answer(450, "greylisted")}
+    bench.mail.results.append(Accepted(250, "queued", said))
+    await bench.post.send_due()
+    assert (bench.row["state"], bench.row["outbox"]) == ("ready", [])
+    bench.clock.advance(timedelta(seconds=5))
+    await bench.post.send_due()
+    assert [each.envelope_to for each in bench.mail.sent] == [
+        ("ann@example.org", "boss@example.org", "audit@example.org"),
+        ("audit@example.org",),
+    ]
+    event = bench.event()
+    assert isinstance(event, NotificationSent)
+    assert event.accepted_at == NOW
+    assert {each.address: each.state.value for each in event.addresses} == {
+        "ann@example.org": "accepted",
+        "boss@example.org": "refused",
+        "ä@example.org": "refused",
+        "audit@example.org": "accepted",
+    }
+
+
+async def test_a_row_of_an_older_release_that_was_left_on_its_way_is_unknown(bench: Bench) -> None:
+    await bench.write()
+    bench.mail.results.append(KeyboardInterruptLike())
+    with pytest.raises(KeyboardInterruptLike):
+        await bench.post.send_due()
+    del bench.mails.rows["n-1"]["addresses"]
+    bench.clock.advance(LEASE)
+    assert await bench.post.resolve_abandoned() == 1
+    event = bench.event()
+    assert isinstance(event, NotificationFailed)
+    assert event.unknown

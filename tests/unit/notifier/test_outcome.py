@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.base import Reason
 from contracts.events import Disposition, Outcome
+from contracts.mailing import AddressRole, AddressState, MailAddress
 from notifier.domain.model import Item, Planned, Status
 from notifier.domain.outcome import MAX_REASONS, Complete, Wait, decide
 from support.notifier_kit import DEADLINE, NOW, TRIGGER, delivery, execution, planned, unit
@@ -221,3 +222,65 @@ def test_page_names_every_reason_the_decision_can_give() -> None:
     codes = set(re.findall(r'code="([a-z-]+)"', source)) - {"no-reason"}
     assert len(codes) > 5
     assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def copy(address: str, state: AddressState, **more: Any) -> MailAddress:
+    return MailAddress(address=address, role=AddressRole.CC, state=state, **more)
+
+
+@pytest.mark.parametrize(
+    ("lost", "code", "words"),
+    [
+        (
+            copy("bob@example.org", AddressState.REFUSED, answer="550 no such user"),
+            "copy-not-delivered",
+            "bob@example.org did not get a copy (cc) of the mail: 550 no such user",
+        ),
+        (
+            copy("bob@example.org", AddressState.DEFERRED, answer="450 greylisted"),
+            "copy-not-delivered",
+            "bob@example.org did not get a copy (cc) of the mail: 450 greylisted",
+        ),
+        (
+            copy("bob@example.org", AddressState.UNKNOWN, answer="no answer"),
+            "copy-unknown",
+            "Nobody can know whether bob@example.org got a copy (cc) of the mail: no answer",
+        ),
+        (
+            copy("bob@example.org", AddressState.ACCEPTED, resent=True),
+            "possibly-sent-twice",
+            "bob@example.org may have received the mail twice: the first attempt got no answer, "
+            + "so it was sent once more, as the task is set to do.",
+        ),
+    ],
+)
+def test_an_address_that_is_not_as_it_should_be_is_a_warning_that_names_it(
+    lost: MailAddress, code: str, words: str
+) -> None:
+    main = MailAddress(address="ann@example.org", role=AddressRole.TO, state=AddressState.ACCEPTED)
+    deliveries = [delivery(Status.SUCCEEDED, number, addresses=(main, lost)) for number in (1, 2)]
+    result = decide(execution(planned(1, 2)), [unit(Status.GENERATED), *deliveries], NOW, grace=timedelta(0))
+    assert isinstance(result, Complete)
+    assert result.outcome is Outcome.WARNING
+    assert [(each.code, each.message) for each in result.reasons] == [(code, f"2 times: {words}")]
+
+
+def test_reasons_name_whom_they_are_about() -> None:
+    refused = Reason(code="mail-refused", message="554 5.7.1 spam")
+    failed = [
+        delivery(Status.FAILED, number, reason=refused, title=f"email to p{number}@example.org")
+        for number in range(7)
+    ]
+    result = decide(execution(planned(1, 7)), [unit(Status.GENERATED), *failed], NOW, grace=timedelta(0))
+    assert isinstance(result, Complete)
+    (reason,) = result.reasons
+    names = ", ".join(f"email to p{number}@example.org" for number in range(5))
+    assert reason.message == f"7 times: 554 5.7.1 spam ({names} and 2 more)"
+
+
+def test_the_same_reason_stands_once_in_an_outcome() -> None:
+    why = Reason(code="filters-exclude-each-other", message="The filters have no value in common.")
+    plan = planned(0, 0, disposition=Disposition.FAILED, reason=why, problems=(why,))
+    result = decide(execution(plan), [], NOW, grace=timedelta(0))
+    assert isinstance(result, Complete)
+    assert result.reasons == (why,)

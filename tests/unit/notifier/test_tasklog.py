@@ -5,6 +5,7 @@ import pytest
 from contracts.base import Reason
 from contracts.configuration import OutputFormat
 from contracts.events import Channel, Disposition, ReloadInfo
+from contracts.mailing import AddressRole, AddressState, MailAddress
 from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReport, PlannedUnit
 from notifier.domain.model import Execution, Item, Status, Triggered
 from notifier.domain.outcome import Complete, decide
@@ -119,3 +120,18 @@ def test_text_from_outside_cannot_forge_lines() -> None:
 def test_time_zone_that_is_none_falls_back_to_utc(name: str) -> None:
     text = text_of(execution(planned(1, 0)), [unit(Status.GENERATED)], plan(timezone=name))
     assert "Time zone  UTC\n" in text
+
+
+def test_log_names_each_address_with_the_servers_words() -> None:
+    addresses = (
+        MailAddress(
+            address="ann@example.org", role=AddressRole.TO, state=AddressState.ACCEPTED, answer="250 queued"
+        ),
+        MailAddress(
+            address="bob@example.org", role=AddressRole.BCC, state=AddressState.REFUSED, answer="550 no"
+        ),
+    )
+    items = [unit(Status.GENERATED, 1), delivery(Status.SUCCEEDED, addresses=addresses)]
+    text = text_of(execution(planned(1, 1)), items, None)
+    assert "ADDRESS    accepted  ann@example.org (to): 250 queued\n" in text
+    assert "ADDRESS    REFUSED  bob@example.org (bcc): 550 no\n" in text

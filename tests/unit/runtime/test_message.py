@@ -17,7 +17,6 @@ from runtime.message import (
     envelope_address,
     message_bytes,
     message_id,
-    redirected_subject,
 )
 
 CONTENT = MailContent(
@@ -138,6 +137,5 @@ def test_naive_date_is_a_fault_of_the_program() -> None:
         build_message(replace(CONTENT, date=datetime(2026, 3, 2, 8, 0)))
 
 
-def test_ids_and_redirected_subjects() -> None:
+def test_ids() -> None:
     assert message_id("d-1", "example.org") == "<d-1@example.org>"
-    assert redirected_subject("Sales", "ann@example.org") == "[ann@example.org] Sales"

@@ -26,7 +26,6 @@ from contracts.events import (
 from notifier.adapters.stored import StoredLogs, StoredPlans
 from notifier.domain.model import Status
 from notifier.handlers import subscriptions
-from notifier.settings import NotifierSettings
 from notifier.use_cases.watch import Watch
 from support.clock import FakeClock
 from support.fake_ledger import FakeLedger
@@ -166,8 +165,3 @@ async def test_last_event_ends_the_execution(watch: Watch, executions: FakeExecu
     (event,) = executions.completed()
     assert (event.outcome, event.triggered_at) == (Outcome.WARNING, NOW)
     assert (event.units.failed, event.deliveries.unknown) == (1, 1)
-
-
-def test_lease_that_is_shorter_than_a_send_is_refused() -> None:
-    with pytest.raises(ValueError, match="notification_lease_s has to be above 140"):
-        NotifierSettings(notification_lease_s=140.0)

@@ -10,7 +10,7 @@ import structlog
 from contracts.events import Channel
 from distributor import metrics
 from distributor.domain.circuits import Circuits
-from distributor.domain.results import Postponed, Settle, clipped
+from distributor.domain.results import Mailed, Postponed, Settle, clipped
 from distributor.ports import Claim, ClaimedRows
 from distributor.use_cases.attempt import Finished
 from runtime.clock import Clock
@@ -102,7 +102,7 @@ class Pool:
                 f"deliver {self._channel}", row.execution_id, delivery_id=row.id, attempt=claim.attempt
             ) as span:
                 finished = await self._attempt(claim)
-                unreachable = isinstance(finished.result, Postponed) and finished.result.unreachable
+                unreachable = isinstance(finished.result, Postponed | Mailed) and finished.result.unreachable
                 outcome = _outcome(finished)
                 span.set_attribute("broadsheet.outcome", outcome)
             _account(self._channel, finished, outcome, monotonic() - began)

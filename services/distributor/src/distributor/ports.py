@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from contracts.base import Artifact, ObjectRef
 from contracts.events import Channel, DeliveryEvent
+from contracts.mailing import Addresses, Answered
 from contracts.plan import ExecutionPlan
 from distributor.domain.mailing import Letter
 from distributor.domain.results import Result, Settle
@@ -65,6 +66,8 @@ class Claim:
     """1 for the first attempt."""
     token: str
     until: datetime
+    last: str = ""
+    """What the attempt before this one ended with, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +92,36 @@ class ClaimedRows(Protocol):
         """Lengthen the lease."""
         ...
 
-    async def transmitting(self, claim: Claim) -> bool:
-        """Write down that from now on repeating is not safe."""
+    async def transmitting(self, claim: Claim, addresses: Addresses) -> bool:
+        """Write down that from now on repeating is not safe, and for which addresses."""
         ...
 
     async def settle(self, claim: Claim, *, state: State, event: DeliveryEvent, note: AttemptNote) -> bool:
         """Finish the row and leave its event to the relay, in one write."""
         ...
 
-    async def release(self, claim: Claim, *, at: datetime, resent: bool, note: AttemptNote) -> bool:
-        """Make the row ready again, due `at`."""
+    async def release(self, claim: Claim, *, at: datetime, row: Row, note: AttemptNote) -> bool:
+        """Make the row ready again, due `at`, with the addresses and the acceptance of `row`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A row nobody works on whose time is over."""
+
+    row: Row
+    attempts: int
+    last: str
+    """What the last attempt ended with, in words."""
+    waiting: bool
+    """Whether files of it had not settled."""
 
 
 class StrayRows(Protocol):
     """Rows that nobody finishes by himself."""
 
-    def past_time(self, now: datetime) -> AsyncIterator[tuple[Row, int, str]]:
-        """Yield rows nobody works on whose time is over, with attempts and what the last one ended with."""
+    def past_time(self, now: datetime) -> AsyncIterator[Stray]:
+        """Yield rows nobody works on whose time is over."""
         ...
 
     def abandoned(self, now: datetime) -> AsyncIterator[Claim]:
@@ -130,8 +145,12 @@ class Files(Protocol):
         ...
 
 
-Commit = Callable[[], Awaitable[bool]]
-"""Called right before the point of no return; False forbids to go on."""
+class Commit(Protocol):
+    """Called right before the point of no return, and for a large mail again before its end."""
+
+    async def __call__(self, answers: Answered = ..., /) -> bool:
+        """Return whether to go on. `answers` are addresses that do not get the mail in this attempt."""
+        ...
 
 
 class Mailer(Protocol):

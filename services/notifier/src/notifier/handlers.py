@@ -129,4 +129,5 @@ def delivery_item(received: Received[DeliveryEvent]) -> Item:
         title=f"{event.channel.value} to {event.target}",
         detail=", ".join(each for each in (attempts, said) if each),
         reason=getattr(event, "reason", None),
+        addresses=event.addresses,
     )

@@ -97,7 +97,18 @@ class MailLedger(Protocol):
         """Take one due row."""
         ...
 
-    async def mark(self, lease: Lease, *, state: str, until: datetime | None = None) -> bool:
+    async def extend(self, lease: Lease, now: datetime, lease_for: timedelta) -> bool:
+        """Move the end of the lease; False when it is lost."""
+        ...
+
+    async def mark(
+        self,
+        lease: Lease,
+        *,
+        state: str,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - as the ledger calls it
+        until: datetime | None = None,
+    ) -> bool:
         """Record progress; False when the lease is lost."""
         ...
 
@@ -113,7 +124,12 @@ class MailLedger(Protocol):
         ...
 
     async def release(
-        self, lease: Lease, *, next_attempt_at: datetime, error: Mapping[str, Any] | None = None
+        self,
+        lease: Lease,
+        *,
+        next_attempt_at: datetime,
+        error: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - as the ledger calls it
     ) -> bool:
         """Give a row back; False when the lease is lost."""
         ...

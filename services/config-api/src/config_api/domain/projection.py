@@ -256,6 +256,7 @@ def _delivery(before: Document, fact: Fact) -> Document:
         "state": _DELIVERY_STATES.get(type(event), "unknown"),
         "settled_at": fact.occurred_at,
         "reason": _json(getattr(event, "reason", None)),
+        "addresses": [_json(each) for each in event.addresses],
     }
     if isinstance(event, DeliverySucceeded):
         after |= {
@@ -297,6 +298,7 @@ def _notification(fact: Fact) -> Document:
         "execution_id": event.execution_id,
         "task_id": event.task_id,
         "address": event.address,
+        "addresses": [_json(each) for each in event.addresses],
         "outcome": event.outcome.value,
         "state": ("unknown" if getattr(event, "unknown", False) else "failed") if failed else "sent",
         "settled_at": fact.occurred_at,

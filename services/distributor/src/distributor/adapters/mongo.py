@@ -12,9 +12,10 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel
 
 from contracts.events import Channel, DeliveryEvent
+from contracts.mailing import Addresses
 from distributor.domain.results import Settle
-from distributor.domain.rows import Row, SettledUnit, State
-from distributor.ports import AttemptNote, Claim
+from distributor.domain.rows import Row, SettledUnit, State, completed
+from distributor.ports import AttemptNote, Claim, Stray
 from runtime.clock import Clock
 from runtime.ledger import Lease, Ledger, lease_of
 from runtime.outbox import OutboxEntry, entry
@@ -143,6 +144,7 @@ class Deliveries:
                     "$set": {
                         "state": decision.state.value,
                         "settled_at": now,
+                        "row.addresses": _json(decision.event.addresses),
                         "lease_token": None,
                         "lease_until": None,
                     },
@@ -168,13 +170,13 @@ class Deliveries:
         """Lengthen the lease."""
         return await self._ledger.extend(_lease(claim), self._clock.now(), self._lease_for)
 
-    async def transmitting(self, claim: Claim) -> bool:
-        """Write down that from now on repeating is not safe."""
+    async def transmitting(self, claim: Claim, addresses: Addresses) -> bool:
+        """Write down that from now on repeating is not safe, and for which addresses."""
         now = self._clock.now()
         return await self._ledger.mark(
             _lease(claim),
             state=State.TRANSMITTING.value,
-            set={"transmitting_at": now},
+            set={"transmitting_at": now, "row.addresses": _json(addresses)},
             until=now + self._lease_for,
         )
 
@@ -183,32 +185,41 @@ class Deliveries:
         done = await self._ledger.settle(
             _lease(claim, note),
             state=state.value,
-            set={"last_attempt": _note(note), "settled_at": note.finished_at},
+            set={
+                "last_attempt": _note(note),
+                "settled_at": note.finished_at,
+                "row.addresses": _json(event.addresses),
+            },
             events=[_entry(event, note.finished_at)],
         )
         if done:
             self._settled()
         return done
 
-    async def release(self, claim: Claim, *, at: datetime, resent: bool, note: AttemptNote) -> bool:
-        """Make the row ready again, due `at`."""
+    async def release(self, claim: Claim, *, at: datetime, row: Row, note: AttemptNote) -> bool:
+        """Make the row ready again, due `at`, with the addresses and the acceptance of `row`."""
+        acceptance = row.acceptance.model_dump(mode="json") if row.acceptance else None
         return await self._ledger.release(
             _lease(claim, note),
             next_attempt_at=at,
             error=_note(note),
             state=State.READY.value,
-            set={"last_attempt": _note(note), "row.resent": resent},
+            set={
+                "last_attempt": _note(note),
+                "row.addresses": _json(row.addresses),
+                "row.acceptance": acceptance,
+            },
         )
 
     # Rows that nobody finishes
 
-    async def past_time(self, now: datetime) -> AsyncIterator[tuple[Row, int, str]]:
-        """Yield rows nobody works on whose time is over, with attempts and what the last one ended with."""
+    async def past_time(self, now: datetime) -> AsyncIterator[Stray]:
+        """Yield rows nobody works on whose time is over."""
         with store_errors():
             which = {"give_up_at": {"$lte": now}, **_unattended(now)}
             async for found in self._rows.find(which).limit(_STRAYS):
-                last = found.get("last_attempt") or {}
-                yield _row(found), found["attempt"], f"{last.get('code', '')} {last.get('text', '')}".strip()
+                waiting = found["state"] == State.WAITING.value
+                yield Stray(_row(found), found["attempt"], _last(found), waiting)
 
     async def abandoned(self, now: datetime) -> AsyncIterator[Claim]:
         """Yield rows whose lease ran out while transmitting, under the lease that was lost."""
@@ -272,11 +283,27 @@ def _document(row: Row) -> Document:
 
 
 def _row(document: Mapping[str, Any]) -> Row:
-    return Row.model_validate(document["row"])
+    transmitting = document["state"] == State.TRANSMITTING.value
+    return completed(Row.model_validate(document["row"]), transmitting=transmitting)
 
 
 def _claim(lease: Lease) -> Claim:
-    return Claim(row=_row(lease.document), attempt=lease.attempt, token=lease.token, until=lease.until)
+    return Claim(
+        row=_row(lease.document),
+        attempt=lease.attempt,
+        token=lease.token,
+        until=lease.until,
+        last=_last(lease.document),
+    )
+
+
+def _last(document: Mapping[str, Any]) -> str:
+    last = document.get("last_attempt") or {}
+    return f"{last.get('code', '')} {last.get('text', '')}".strip()
+
+
+def _json(addresses: Addresses) -> list[Document]:
+    return [each.model_dump(mode="json") for each in addresses]
 
 
 def _lease(claim: Claim, note: AttemptNote | None = None) -> Lease:

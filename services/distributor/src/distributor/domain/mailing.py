@@ -1,16 +1,18 @@
 """The mail of a delivery: who gets it, what it says, what hangs on it.
 
 Who gets it is decided in `addressing` and nowhere else: in test mode that is the test address alone, in the
-envelope as in the headers. `guard` looks at the finished result once more, right before it leaves.
+envelope as in the headers. `contracts.mailing.guard` looks at the finished result once more, right before it
+leaves.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 
 from contracts.base import Artifact, Reason
 from contracts.events import DeliveredFile
+from contracts.mailing import due, redirected_subject
 from contracts.plan import PlannedMail
 from distributor.domain.archive import archive_bytes
 from distributor.domain.embedding import fragment, is_html, plain_text
@@ -68,54 +70,18 @@ class Letter:
     detail: str = ""
 
 
-class TestModeBreachError(Exception):
-    """A mail of a task in test mode is addressed to somebody else; it must not leave."""
+def addressing(row: Row, *, prefix: str = "") -> Addressing:
+    """Return who gets the mail of a row: with a test address nobody else.
 
-    __test__ = False
-
-
-def addressing(mail: PlannedMail, *, test_address: str | None, prefix: str = "") -> Addressing:
-    """Return who gets the mail: with a test address nobody else, and the subject names who would have."""
-    subject = " ".join(f"{prefix} {mail.subject}".split())
-    if test_address is not None:
-        marked = f"[{mail.to}] {subject}"
-        return Addressing(to=(test_address,), cc=(), subject=marked, envelope=(test_address,))
-    return Addressing(
-        to=(mail.to,), cc=mail.cc, subject=subject, envelope=_distinct((mail.to, *mail.cc, *mail.bcc))
-    )
-
-
-def guard(own: Collection[str], *, envelope: Sequence[str], headers: Iterable[tuple[str, str]]) -> None:
-    """Raise TestModeBreachError when a mail in test mode names anybody but the test address.
-
-    `own` are the spellings of the test address, `headers` the fields of the message as it will be sent; those
-    that carry recipients are looked at.
+    The subject then names who would have got it. The envelope holds the addresses that are still due; the
+    header fields are the same at every attempt.
     """
-    strangers = [address for address in envelope if address not in own]
-    named = [
-        name
-        for name, value in headers
-        if name.lower() in _RECIPIENT_FIELDS and not (name.lower() == "to" and value.strip() in own)
-    ]
-    if strangers or named or not envelope:
-        raise TestModeBreachError(
-            "a mail of a task in test mode is addressed to somebody besides the test address "
-            f"({len(strangers)} in the envelope, fields: {', '.join(named) or 'none'}); it was not sent"
-        )
-
-
-_RECIPIENT_FIELDS = frozenset(
-    (
-        "to",
-        "cc",
-        "bcc",
-        "resent-to",
-        "resent-cc",
-        "resent-bcc",
-        "apparently-to",
-        "disposition-notification-to",
-    )
-)
+    mail = _mail(row)
+    subject = " ".join(f"{prefix} {mail.subject}".split())
+    if row.test_address is not None:
+        marked = redirected_subject(subject, mail.to)
+        return Addressing(to=(row.test_address,), cc=(), subject=marked, envelope=due(row.addresses))
+    return Addressing(to=(mail.to,), cc=mail.cc, subject=subject, envelope=due(row.addresses))
 
 
 def message_id(delivery_id: str, domain: str) -> str:
@@ -157,7 +123,7 @@ def compose(
         DeliveredFile(unit_id=unit, artifact=artifacts[unit], path="(in the body)") for unit in embedded
     ]
     missing = missing_units(row, outcomes)
-    who = addressing(mail, test_address=row.test_address, prefix=sender.subject_prefix)
+    who = addressing(row, prefix=sender.subject_prefix)
     return Letter(
         message_id=message_id(row.id, sender.message_id_domain),
         sender=sender,
@@ -252,13 +218,6 @@ def _why(unit: SettledUnit) -> str:
     if unit.kind is UnitKind.SKIPPED and unit.reason is not None:
         return " ".join(unit.reason.message.split())
     return "it could not be made; those who run the task have been told"
-
-
-def _distinct(addresses: Iterable[str]) -> tuple[str, ...]:
-    found: dict[str, str] = {}
-    for address in addresses:
-        found.setdefault(address.casefold(), address)
-    return tuple(found.values())
 
 
 def _mail(row: Row) -> PlannedMail:

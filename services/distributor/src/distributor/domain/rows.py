@@ -11,7 +11,15 @@ from enum import StrEnum
 
 from contracts.base import Artifact, ExecutionId, Id, Reason, Utc, Wire
 from contracts.configuration import Email
-from contracts.events import Channel, ReportFailed, ReportGenerated, ReportSkipped, UnitEvent
+from contracts.events import (
+    Channel,
+    DeliveredFile,
+    ReportFailed,
+    ReportGenerated,
+    ReportSkipped,
+    UnitEvent,
+)
+from contracts.mailing import Addresses, AddressState, addressed
 from contracts.plan import ExecutionPlan, PlannedDelivery
 
 
@@ -44,6 +52,15 @@ class FileInfo(Wire):
     iteration_value: str | None = None
 
 
+class Acceptance(Wire):
+    """The mail server took the mail for its recipient."""
+
+    at: Utc
+    files: tuple[DeliveredFile, ...] = ()
+    message_id: str | None = None
+    detail: str = ""
+
+
 class Row(Wire):
     """A delivery with all it needs from the plan."""
 
@@ -57,8 +74,12 @@ class Row(Wire):
     give_up_at: Utc
     """No attempt starts from here on; a little before the deadline, so that the outcome is known by then."""
     test_address: Email | None = None
+    addresses: Addresses = ()
+    """Of a mail: the state of each address, the recipient's first."""
+    acceptance: Acceptance | None = None
+    """Of a mail: what is reported once copies that were deferred have settled, too."""
     resent: bool = False
-    """Whether the mail was handed over a second time, under the policy that allows it once."""
+    """Only in rows from before there were `addresses`: whether the mail was handed over a second time."""
 
     @property
     def channel(self) -> Channel:
@@ -129,9 +150,30 @@ def rows_of(plan: ExecutionPlan, *, margin: timedelta) -> tuple[Row, ...]:
             deadline_at=plan.deadline_at,
             give_up_at=give_up_at,
             test_address=plan.test_address,
+            addresses=_addresses(delivery, plan.test_address),
         )
         for delivery in plan.deliveries
     )
+
+
+def completed(row: Row, *, transmitting: bool) -> Row:
+    """Return a row as it was stored, with what rows from before there were `addresses` do not have."""
+    if row.addresses or row.planned.mail is None:
+        return row
+    state = AddressState.SENDING if transmitting else AddressState.PENDING
+    addresses = tuple(
+        each.model_copy(update={"state": state, "resent": row.resent})
+        for each in _addresses(row.planned, row.test_address)
+    )
+    return row.model_copy(update={"addresses": addresses})
+
+
+def _addresses(delivery: PlannedDelivery, test_address: str | None) -> Addresses:
+    if delivery.mail is None:
+        return ()
+    if test_address is not None:
+        return addressed(test_address)
+    return addressed(delivery.mail.to, delivery.mail.cc, delivery.mail.bcc)
 
 
 def _give_up_at(planned_at: datetime, deadline_at: datetime, margin: timedelta) -> datetime:

@@ -10,22 +10,23 @@ import structlog
 
 from contracts.base import Reason
 from contracts.events import Channel
-from distributor.domain.mailing import TestModeBreachError
+from contracts.mailing import Answered, TestModeBreachError, sending
 from distributor.domain.results import (
     Again,
     Decision,
     Delivered,
     LeaseLost,
+    Mailed,
     Nothing,
     Postponed,
     Rejected,
     Result,
     RetryPolicy,
     Settle,
+    TooLate,
     Uncertain,
     clipped,
     decide,
-    overdue,
 )
 from distributor.ports import AttemptNote, ChannelPort, Claim, ClaimedRows, Job, WaitingRows
 from runtime.clock import Clock
@@ -82,7 +83,13 @@ class Attempts:
             result = await self._execute(claim, started)
             now = self.clock.now()
             decision = decide(
-                claim.row, result, attempt=claim.attempt, now=now, policy=self.policy, chance=self.chance()
+                claim.row,
+                result,
+                attempt=claim.attempt,
+                now=now,
+                policy=self.policy,
+                chance=self.chance(),
+                last=claim.last,
             )
             note = AttemptNote(claim.attempt, started, now, *_said(result))
             recorded = await self._persistently(lambda: self._record(claim, decision, note))
@@ -91,14 +98,17 @@ class Attempts:
     async def _execute(self, claim: Claim, now: datetime) -> Result:
         row = claim.row
         if now >= row.give_up_at:
-            return Rejected(overdue(row, attempts=claim.attempt).reason)
+            return TooLate()
         committed = late = False
+        known: Answered = {}
 
-        async def commit() -> bool:
-            nonlocal committed, late
+        async def commit(answers: Answered = known) -> bool:
+            nonlocal committed, late, known
+            # Asked again before the end of a large mail: until it answers, nothing is handed over.
+            committed, known = False, answers
             # Late is late: nothing may go out after the execution has been told that it did not.
             late = self.clock.now() >= row.deadline_at
-            committed = not late and await self.rows.transmitting(claim)
+            committed = not late and await self.rows.transmitting(claim, sending(row.addresses, answers))
             return committed
 
         try:
@@ -117,16 +127,16 @@ class Attempts:
             log.exception("delivery attempt failed unexpectedly", delivery_id=row.id)
             result = Postponed("internal-error", type(error).__name__)
         else:
-            return Rejected(overdue(row, attempts=claim.attempt).reason) if late else result
+            return TooLate() if late else result
         # An error of ours after the point of no return says nothing about what the other side has.
-        return Uncertain(_said(result)[1]) if committed else result
+        return Uncertain(_said(result)[1], known) if committed else result
 
     async def _record(self, claim: Claim, decision: Decision, note: AttemptNote) -> bool:
         match decision:
             case Settle(state=state, event=event):
                 return await self.rows.settle(claim, state=state, event=event, note=note)
-            case Again(at=at, resend=resend):
-                return await self.rows.release(claim, at=at, resent=claim.row.resent or resend, note=note)
+            case Again(at=at, row=row):
+                return await self.rows.release(claim, at=at, row=row, note=note)
             case Nothing():
                 return False
 
@@ -170,9 +180,11 @@ def _said(result: Result) -> tuple[str, str]:
             return "succeeded", clipped(detail)
         case Rejected(reason=reason):
             return reason.code, clipped(reason.message)
-        case Postponed(code=code, text=text):
+        case Postponed(code=code, text=text) | Mailed(code=code, text=text):
             return code, clipped(text)
         case Uncertain(text=text):
             return "unknown", clipped(text)
+        case TooLate():
+            return "deadline", ""
         case LeaseLost():
             return "lease-lost", ""

@@ -2,8 +2,7 @@
 
 from datetime import timedelta
 
-from distributor.domain.results import Settle, after_uncertain, overdue
-from distributor.domain.rows import State
+from distributor.domain.results import Settle, after_abandoned, given_up
 from distributor.ports import AttemptNote, ClaimedRows, StrayRows, WaitingRows
 from runtime.clock import Clock
 
@@ -11,12 +10,12 @@ _ABANDONED = "the process that handed the mail over stopped before it wrote down
 
 
 async def give_up_overdue(*, rows: WaitingRows, strays: StrayRows, clock: Clock) -> int:
-    """Settle as failed every row whose time is over and that nobody works on; return how many."""
+    """Settle every row whose time is over and that nobody works on; return how many."""
     count = 0
     now = clock.now()
-    async for row, attempts, last in strays.past_time(now):
-        decision = Settle(State.FAILED, overdue(row, attempts=attempts, last=last))
-        count += await rows.close(row.id, decision=decision, now=now)
+    async for stray in strays.past_time(now):
+        decision = given_up(stray.row, attempts=stray.attempts, last=stray.last, waiting=stray.waiting)
+        count += await rows.close(stray.row.id, decision=decision, now=now)
     return count
 
 
@@ -33,9 +32,9 @@ async def resolve_abandoned(
     now = clock.now()
     async for claim in strays.abandoned(now - grace):
         note = AttemptNote(claim.attempt, now, now, "unknown", _ABANDONED)
-        decision = after_uncertain(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
+        decision = after_abandoned(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
         if isinstance(decision, Settle):
             count += await rows.settle(claim, state=decision.state, event=decision.event, note=note)
         else:
-            count += await rows.release(claim, at=decision.at, resent=True, note=note)
+            count += await rows.release(claim, at=decision.at, row=decision.row, note=note)
     return count

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from contracts.base import ExecutionId, Id, ObjectRef, Reason, Utc, Wire
 from contracts.events import Disposition, Outcome, TriggerInfo
+from contracts.mailing import MailAddress
 
 
 class ItemKind(StrEnum):
@@ -37,6 +38,8 @@ class Item(Wire):
     detail: str = ""
     reason: Reason | None = None
     warnings: tuple[Reason, ...] = ()
+    addresses: tuple[MailAddress, ...] = ()
+    """Of a mail: what became of it for each address."""
 
 
 class Triggered(Wire):

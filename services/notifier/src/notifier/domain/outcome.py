@@ -1,15 +1,17 @@
 """When an execution is over, and how it went (docs/architecture/outcome.md has the table)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.base import Reason
 from contracts.events import DeliveryCounts, Disposition, Outcome, UnitCounts
+from notifier.domain.arrivals import shortfalls
 from notifier.domain.model import Execution, Item, ItemKind, Planned, Status
 
 # Reasons are for a mail and a status page; the log has every single one.
 MAX_REASONS = 20
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ def decide(
         return Complete(outcome, _bounded(reasons), units, deliveries)
     if now < execution.deadline_at + grace:
         return Wait()
-    reasons = [_overdue(execution, missing), *_faults(items)]
+    reasons = [
+        _overdue(execution, missing),
+        *_faults(items),
+        *_counted((each, "") for each in shortfalls(items)),
+    ]
     return Complete(Outcome.ERROR, _bounded(reasons), units, deliveries, overdue=True)
 
 
@@ -58,11 +64,15 @@ def _settled(
         return Outcome.SKIPPED, [planned.reason] if planned.reason else []
     if planned.disposition is Disposition.FAILED:
         return Outcome.ERROR, [planned.reason or _PLANNING_FAILED, *planned.problems]
-    faults = [*_faults(items), *planned.problems]
+    warnings = [
+        *_faults(items),
+        *_counted((each, "") for each in shortfalls(items)),
+        *planned.problems,
+        *(each for item in items for each in item.warnings),
+    ]
     if units.failed or deliveries.failed or deliveries.unknown:
-        return (Outcome.WARNING if _something_arrived(units, deliveries) else Outcome.ERROR), faults
+        return (Outcome.WARNING if _something_arrived(units, deliveries) else Outcome.ERROR), warnings
     hints = list(_emptiness(units, deliveries))
-    warnings = [*faults, *(each for item in items for each in item.warnings)]
     if hints or warnings:
         return Outcome.WARNING, [*hints, *warnings]
     return Outcome.SUCCESS, [_units_skipped(units)] if units.skipped else []
@@ -94,17 +104,32 @@ def _emptiness(units: UnitCounts, deliveries: DeliveryCounts) -> Iterator[Reason
 
 
 def _faults(items: Sequence[Item]) -> list[Reason]:
-    """Return why units and deliveries did not succeed, each reason once with the number of cases."""
-    found: dict[tuple[str, str], tuple[Reason, int]] = {}
-    for item in items:
-        if item.status in (Status.FAILED, Status.UNKNOWN):
-            reason = item.reason or Reason(code="no-reason", message=f"{item.title} did not succeed.")
-            number = found.get((reason.code, reason.message), (reason, 0))[1]
-            found[reason.code, reason.message] = (reason, number + 1)
-    return [
-        reason if number == 1 else reason.model_copy(update={"message": f"{number} times: {reason.message}"})
-        for reason, number in found.values()
-    ]
+    """Return why units and deliveries did not succeed, each reason once, with what it is about."""
+    return _counted(
+        (
+            item.reason or Reason(code="no-reason", message=f"{item.title} did not succeed."),
+            item.title if item.kind is ItemKind.DELIVERY else "",
+        )
+        for item in items
+        if item.status in (Status.FAILED, Status.UNKNOWN)
+    )
+
+
+def _counted(found: Iterable[tuple[Reason, str]]) -> list[Reason]:
+    """Return each reason once, with the number of cases and the names of the first of them."""
+    cases: dict[tuple[str, str], tuple[Reason, list[str]]] = {}
+    for reason, name in found:
+        cases.setdefault((reason.code, reason.message), (reason, []))[1].append(name)
+    return [_with_names(reason, names) for reason, names in cases.values()]
+
+
+def _with_names(reason: Reason, names: Sequence[str]) -> Reason:
+    message = reason.message if len(names) == 1 else f"{len(names)} times: {reason.message}"
+    told = [name for name in dict.fromkeys(names) if name and name.rpartition(" ")[2] not in reason.message]
+    if told:
+        more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+        message = f"{message} ({', '.join(told[:_NAMED])}{more})"
+    return reason.model_copy(update={"message": message[:4000]})
 
 
 def _units_skipped(units: UnitCounts) -> Reason:
@@ -129,7 +154,9 @@ def _overdue(execution: Execution, missing: tuple[int, int]) -> Reason:
     )
 
 
-def _bounded(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+def _bounded(every: Sequence[Reason]) -> tuple[Reason, ...]:
+    # Planning that failed names its first problem as the reason of the whole, too.
+    reasons = list({(each.code, each.message): each for each in reversed(every)}.values())[::-1]
     if len(reasons) <= MAX_REASONS:
         return tuple(reasons)
     more = Reason(

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts.base import Reason
 from contracts.events import Disposition, TriggerInfo
+from contracts.mailing import AddressState, MailAddress
 from contracts.plan import ExecutionPlan
 from notifier.domain.model import Execution, Item, ItemKind, Planned, Status
 from notifier.domain.outcome import Complete
@@ -78,6 +79,8 @@ def _events(execution: Execution, items: Sequence[Item]) -> Iterator[tuple[datet
             yield planned.at, f"PROBLEM    {_reason(problem)}"
     for item in items:
         yield item.at, _item(item)
+        for address in item.addresses:
+            yield item.at, _address(address)
         for warning in item.warnings:
             yield item.at, f"WARNING    {item.title}: {_reason(warning)}"
 
@@ -108,6 +111,13 @@ def _item(item: Item) -> str:
     detail = f", {item.detail}" if item.detail else ""
     why = f": {_reason(item.reason)}" if item.reason else ""
     return f"{label:<10} {mark}  {item.title}{detail}{why}"
+
+
+def _address(each: MailAddress) -> str:
+    state = each.state.value if each.state is AddressState.ACCEPTED else each.state.value.upper()
+    answer = f": {each.answer}" if each.answer else ""
+    twice = ", sent twice" if each.resent else ""
+    return f"ADDRESS    {state}  {each.address} ({each.role.value}){twice}{answer}"
 
 
 def _reason(reason: Reason) -> str:

@@ -30,6 +30,7 @@ from scheduler.sites import Sites
 from scheduler.watching import Watchers
 from standalone.ports import free_port
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
+from support.sealing import with_secrets
 
 SECRET = "the secret of all listeners"
 _KEY = SecretStr(Fernet.generate_key().decode())
@@ -50,7 +51,7 @@ def client_managed(simulated: SimulatedSite, key: str = "managed") -> Connection
 
 
 def tenant(simulated: SimulatedSite, key: str = "cloud") -> Connection:
-    return Connection(
+    made = Connection(
         id=key,
         name=key,
         kind=ConnectionKind.CLOUD,
@@ -60,8 +61,8 @@ def tenant(simulated: SimulatedSite, key: str = "cloud") -> Connection:
             "auth": {"kind": "api-key"},
             "limits": {"connect_s": 2, "rest_s": 5},
         },
-        sealed={"auth.key": Sealer.from_setting(_KEY).seal("sim-api-key")},
     )
+    return with_secrets(made, Sealer.from_setting(_KEY), {"auth.key": "sim-api-key"})
 
 
 def on_reload(connection: Connection, **changes: Any) -> ReloadTrigger:

@@ -399,6 +399,10 @@ class ConfigurationChanged(Event):
     actor: str
     changed_at: Utc
     changed_fields: tuple[str, ...] = ()
+    cleared_secrets: tuple[str, ...] = Field(
+        default=(),
+        description="secrets, by path, that were cleared because what they were entered for was changed",
+    )
 
 
 EVENT_TYPES: tuple[type[Event], ...] = (

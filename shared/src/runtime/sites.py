@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from contracts.configuration import Connection, ConnectionKind
 from qlik.site import QlikSite
 from runtime.errors import Permanent
-from runtime.secrets import Sealer
+from runtime.secrets import Sealer, placed
 
 _FAULTS_SHOWN = 5
 
@@ -41,8 +41,8 @@ def read_site(kind: ConnectionKind, settings: Mapping[str, Any]) -> QlikSite | t
 def site_of(connection: Connection, sealer: Sealer | None) -> QlikSite:
     """Return the site of a connection, its secrets opened in memory; `sealer` is None if there is no key.
 
-    Raises Permanent: `secret-unreadable` or `secret-misplaced` for its secrets, `connection-invalid` when
-    the settings do not fit.
+    Raises Permanent: `secret-unreadable`, `secret-elsewhere` or `secret-misplaced` for its secrets,
+    `connection-invalid` when the settings do not fit.
     """
     if connection.sealed and sealer is None:
         raise Permanent(
@@ -50,15 +50,15 @@ def site_of(connection: Connection, sealer: Sealer | None) -> QlikSite:
             f"the connection {connection.name!r} has secrets, but this service has no key to open them",
             "set BROADSHEET_SECRET_KEY to the key of the console",
         )
-    settings = sealer.opened(connection.settings, connection.sealed) if sealer else connection.settings
-    site = read_site(connection.kind, settings)
+    secrets = sealer.secrets_of(connection, connection.sealed) if sealer else {}
+    site = read_site(connection.kind, placed(connection.settings, secrets))
     if isinstance(site, QlikSite):
         return site
     told = "; ".join(f"{fault.path}: {fault.message}".removeprefix(": ") for fault in site[:_FAULTS_SHOWN])
     raise Permanent(
         "connection-invalid",
         f"the settings of the connection {connection.name!r} do not fit: {told}",
-        "correct the connection in the console",
+        "correct the connection in the console; a secret that was cleared has to be entered again",
     )
 
 

@@ -186,8 +186,9 @@ async def test_secrets_go_in_and_never_come_out(kit: Kit, admin: httpx.AsyncClie
     stored = await kit.store.collection("config_connections").find_one({"_id": "qlik"})
     assert stored is not None
     sealer = Sealer.from_setting(kit.settings.secret_key)
-    opened = sealer.opened(stored["settings"], Connection.model_validate(stored).sealed)
-    assert opened["auth"]["key_pem"].get_secret_value() == "-----BEGIN PRIVATE KEY----- hunter2"
+    connection = Connection.model_validate({"id": "qlik", **stored})
+    opened = sealer.secrets_of(connection, connection.sealed)
+    assert opened["auth.key_pem"].get_secret_value() == "-----BEGIN PRIVATE KEY----- hunter2"
     changes = [change async for change in kit.store.collection(CHANGES).find({})]
     for text in (read.text, json.dumps(stored, default=str), json.dumps(changes, default=str)):
         assert "hunter2" not in text

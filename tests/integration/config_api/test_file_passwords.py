@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from contracts.configuration import TaskVersion
 from runtime.secrets import Sealer
 from support.config_api_kit import RECIPIENT, TASK, Kit, configure
 
@@ -30,7 +31,8 @@ async def test_a_password_is_sealed_and_never_shown(kit: Kit, admin: httpx.Async
     version = await kit.store.collection("config_task_versions").find_one({"_id": "locked:1"})
     assert version is not None
     sealer = Sealer.from_setting(kit.settings.secret_key)
-    assert SECRET == sealer.open(version["sealed"][name]).get_secret_value()
+    task = TaskVersion.model_validate(version)
+    assert SECRET == sealer.secrets_of(task, task.sealed)[name].get_secret_value()
     changes = [each async for each in kit.store.collection("config_changes").find({"entity_id": "locked"})]
     assert SECRET not in json.dumps(changes, default=str)
 

@@ -47,6 +47,7 @@ from standalone.mongo import Mongo
 from standalone.s3 import SeaweedFS
 from support import deliveries as make
 from support.fake_files import FixedFiles
+from support.sealing import with_secrets
 from support.servers import running, unique
 from support.stores import fresh_store
 from support.waiting import until
@@ -322,8 +323,8 @@ class S3:
                 "prefix": "reports/daily",
                 "access_key": self.server.access_key,
             },
-            sealed={"secret_key": self.sealer.seal(secret or self.server.secret_key)},
         )
+        made = with_secrets(made, self.sealer, {"secret_key": secret or self.server.secret_key})
         await self.store.collection(STORAGE_SPACES).insert_one(to_document(storage_id, made))
         return storage_id
 

@@ -23,6 +23,7 @@ from rendering.model import ChartSpec
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
+from support.sealing import with_secrets
 from support.stored_connections import Connections, client_managed
 
 pytestmark = pytest.mark.integration
@@ -50,9 +51,8 @@ async def sites(site: SimulatedSite) -> AsyncIterator[QlikSites]:
             "auth": {"kind": "api-key"},
             "limits": {"connect_s": 5},
         },
-        sealed={"auth.key": sealer.seal("sim-api-key")},
     )
-    known = Connections(tenant, client_managed(site))
+    known = Connections(with_secrets(tenant, sealer, {"auth.key": "sim-api-key"}), client_managed(site))
     found = QlikSites(known, sealer)  # type: ignore[arg-type]  # the one method it uses
     yield found
     await found.aclose()

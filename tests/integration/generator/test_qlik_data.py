@@ -30,6 +30,7 @@ from rendering.model import Formatted, raw
 from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
+from support.sealing import unbound
 from support.stored_connections import Connections, client_managed
 
 pytestmark = pytest.mark.integration
@@ -241,7 +242,7 @@ async def test_secrets_are_opened_and_never_shown(simulated: SimulatedSite) -> N
     settings = dict(client_managed(simulated).settings)
     settings["auth"] = {"kind": "jwt", "token": "placeholder"}
     sealed = client_managed(
-        simulated, settings=settings, sealed={"auth.token": sealer.seal("eyJ-a-very-secret-token")}
+        simulated, settings=settings, sealed={"auth.token": unbound(key, "eyJ-a-very-secret-token")}
     )
     with_key = QlikSites(Connections(sealed), sealer)  # type: ignore[arg-type]
     with pytest.raises((Permanent, Transient)) as told:

@@ -124,7 +124,7 @@ def test_a_personal_file_that_nobody_can_get_is_named() -> None:
 def test_the_id_of_a_unit_does_not_depend_on_the_password_in_clear() -> None:
     """Whoever sees the id must not be able to try passwords; the sealed text is different every time."""
     vault = FakeVault()
-    assert vault.open(vault.seal("x")) == "x"
+    assert vault.open(vault.seal("x", bound_to="a"), bound_to="a") == "x"
     first = plan_of(ANN, open_password="correct horse").units[0].id
     other = plan_of(ANN, open_password="battery staple").units[0].id
     assert first != other

@@ -10,6 +10,7 @@ from qlik.site import ApiKeyAuth
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
 from runtime.sites import SiteFault, read_site, site_of
+from support.sealing import with_secrets
 
 SEALER = Sealer(["PmFLrMVpVFzmoEjLYJ4u0sH1vBqrXrKpgQmYMPx1-7c="])
 CLOUD: dict[str, Any] = {
@@ -20,13 +21,8 @@ CLOUD: dict[str, Any] = {
 
 
 def connection(settings: dict[str, Any], **sealed: str) -> Connection:
-    return Connection(
-        id="cloud",
-        name="Cloud",
-        kind=ConnectionKind.CLOUD,
-        settings=settings,
-        sealed={path.replace("__", "."): SEALER.seal(text) for path, text in sealed.items()},
-    )
+    bare = Connection(id="cloud", name="Cloud", kind=ConnectionKind.CLOUD, settings=settings)
+    return with_secrets(bare, SEALER, {path.replace("__", "."): text for path, text in sealed.items()})
 
 
 def test_the_secrets_of_a_connection_are_opened() -> None:

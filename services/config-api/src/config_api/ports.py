@@ -17,7 +17,7 @@ from config_api.domain.previews import PreviewRequest
 from config_api.domain.projection import Document, Target
 from config_api.domain.runs import RunRequest
 from config_api.domain.sites import SiteApp
-from contracts.base import ObjectRef
+from contracts.base import ObjectRef, Wire
 from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
 from contracts.sites import SiteState
@@ -94,8 +94,10 @@ class Files(Protocol):
 class Seal(Protocol):
     """Encrypts secrets at rest."""
 
-    def seal(self, text: str) -> str:
-        """Return the secret, encrypted."""
+    def sealed_for(
+        self, holder: Wire, *, fresh: Mapping[str, str], kept: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the tokens of an object's secrets by path, bound to it; `fresh` are in clear."""
         ...
 
 

@@ -22,7 +22,9 @@ that somebody changed the object meanwhile, 428 that the header is missing. What
 as it is.
 
 **Secrets** are sent in `secrets` and come back as `••••`; a mask sent back keeps the secret, `null`
-removes it.
+removes it. A secret belongs to the settings it was entered for: changing any of them but the name and the
+limits clears it, unless it is sent again in the same request. The answer then names it in
+`cleared_secrets`.
 
 **Errors** are `application/problem+json` (RFC 9457) with `remedy`; 422 lists every fault in `problems` as
 field, message and remedy.

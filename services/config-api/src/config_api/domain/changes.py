@@ -1,6 +1,6 @@
 """What a change of configuration writes: the object, its history and its event, decided in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from config_api.domain.errors import InvalidError, Problem
 from config_api.domain.kinds import TASK, Kind
 from config_api.domain.references import Reference, references
 from config_api.domain.rights import Actor
-from contracts.base import ObjectRef
+from contracts.base import ObjectRef, Wire
+from contracts.binding import moved, rule_of
 from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged
 
@@ -38,6 +39,20 @@ class Stored:
     updated_by: str
     refs: frozenset[str] = frozenset()
     content: Mapping[str, Any] | None = None
+    cleared_secrets: tuple[str, ...] = ()
+    """Secrets that the change which made it so has cleared, because what they were entered for changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a change does to the secrets of an object."""
+
+    kept: Mapping[str, str]
+    """Sealed, as they are."""
+    fresh: Mapping[str, str]
+    """In clear, still to be sealed."""
+    cleared: tuple[str, ...] = ()
+    """Those that stay behind, because what they were entered for changes and nobody entered them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +89,7 @@ class Write:
             updated_by=self.event.actor,
             refs=frozenset(self.refs),
             content=self.version,
+            cleared_secrets=self.event.cleared_secrets,
         )
 
 
@@ -104,13 +120,15 @@ def save(
     stamp: Stamp,
     *,
     sealed: Mapping[str, str] | None = None,
+    secrets: Secrets | None = None,
     upload: Upload | None = None,
     last_version: int = 0,
 ) -> Write:
     """Return the write that creates an object, or changes it when there is a `before`.
 
-    `sealed` are the secrets after the change, encrypted; `upload` is a template's new file; `last_version` is
-    the highest version a task of this id ever had, because versions are never reused.
+    `sealed` are the secrets after the change, encrypted, and `secrets` is how they came about; `upload` is a
+    template's new file; `last_version` is the highest version a task of this id ever had, because versions
+    are never reused.
     """
     version = None
     if isinstance(draft, TaskDraft):
@@ -138,9 +156,14 @@ def save(
         event=_event(kind, key, draft.name, "changed" if before else "created", before=before, stamp=stamp),
         at=stamp.at,
     )
-    fields = changed_fields(before, write.stored) if before else ()
+    # A secret that was only sealed again, with another key or binding, is the same secret.
+    same = set(secrets.kept) - set(secrets.fresh) if secrets else set()
+    fields = changed_fields(before, write.stored, same=same) if before else ()
     count = last_version + 1 if kind is TASK else write.expected + 1
-    event = write.event.model_copy(update={"changed_fields": fields, "version": count})
+    cleared = secrets.cleared if secrets else ()
+    event = write.event.model_copy(
+        update={"changed_fields": fields, "version": count, "cleared_secrets": cleared}
+    )
     return replace(write, event=event)
 
 
@@ -215,8 +238,39 @@ def merged_secrets(draft: Draft, before: Stored | None) -> tuple[dict[str, str],
     return kept, fresh
 
 
-def changed_fields(before: Stored, after: Stored) -> tuple[str, ...]:
-    """Return the names of the fields that differ, never their values; a secret by its path."""
+def secrets_after(kind: Kind, key: str, draft: Draft, before: Stored | None) -> Secrets:
+    """Return what a draft does to the secrets of an object.
+
+    A secret stays only while what it was entered for stays, which contracts.binding decides: whoever may
+    change an object but not read its secrets must not be able to send them elsewhere. Raises InvalidError for
+    a masked secret that is not set.
+    """
+    kept, fresh = merged_secrets(draft, before)
+    if before is None or not kept or kind is TASK:
+        return Secrets(kept, fresh)
+    rule = rule_of(kind.model)
+    old = kind.model.model_validate(before.document)
+    new = kind.model.model_validate(_plain(kind, key, draft, before, {}))
+    lost = set(kept) if moved(old, new) else set()
+    there = _sealed(before) or {}
+    if any(path in fresh or (path in there and path not in kept) for path in rule.trust):
+        lost = set(kept) - rule.trust | lost
+    cleared = tuple(sorted(lost - set(fresh)))
+    return Secrets({path: token for path, token in kept.items() if path not in lost}, fresh, cleared)
+
+
+def holder_of(kind: Kind, key: str, draft: Draft, stamp: Stamp) -> Wire:
+    """Return the object a draft describes, without its secrets, as secrets are bound to it."""
+    if isinstance(draft, TaskDraft):
+        return TaskVersion.model_validate(_task_version(key, draft, 1, stamp, {}))
+    return kind.model.model_validate(_plain(kind, key, draft, None, {}))
+
+
+def changed_fields(before: Stored, after: Stored, *, same: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of the fields that differ, never their values; a secret by its path.
+
+    `same` are secrets that did not change although they are sealed differently.
+    """
     old, new = shown(before), shown(after)
     ignored = {"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "secrets"}
     names = {
@@ -224,7 +278,7 @@ def changed_fields(before: Stored, after: Stored) -> tuple[str, ...]:
     }
     sealed_before, sealed_after = _sealed(before) or {}, _sealed(after) or {}
     for path in sealed_before.keys() | sealed_after.keys():
-        if sealed_before.get(path) != sealed_after.get(path):
+        if path not in same and sealed_before.get(path) != sealed_after.get(path):
             names.add(f"secrets.{path}")
     return tuple(sorted(names))
 

@@ -38,7 +38,7 @@ Enabled = Annotated[bool | None, Field(description="left out, it stays as it is;
 
 READ_ONLY = frozenset(
     {"revision", "updated_at", "updated_by", "version", "created_at", "created_by", "file", "uses"}
-    | {"warnings"}
+    | {"warnings", "cleared_secrets"}
 )
 """Fields answers carry and requests may repeat without effect, so that what was read can be sent back."""
 

@@ -217,8 +217,19 @@ def _object(stored: Stored, status: int = 200, *, warnings: Sequence[Problem] = 
     headers = {"ETag": f'"{stored.revision}"'}
     if status == 201:  # noqa: PLR2004 - HTTP
         headers["Location"] = f"/api/v1/{stored.kind.path}/{stored.id}"
-    more = {"warnings": [problem_body(each) for each in warnings]} if warnings else {}
+    warnings = [*warnings, *map(_cleared, stored.cleared_secrets)]
+    more: dict[str, Any] = {"warnings": [problem_body(each) for each in warnings]} if warnings else {}
+    if stored.cleared_secrets:
+        more["cleared_secrets"] = list(stored.cleared_secrets)
     return JSONResponse(shown(stored) | more, status, headers=headers)
+
+
+def _cleared(path: str) -> Problem:
+    return Problem(
+        f"secrets.{path}",
+        "was cleared, because settings that say where it is sent were changed",
+        "send the secret again, in 'secrets', if it belongs to the new settings",
+    )
 
 
 def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
@@ -247,6 +258,10 @@ async def _read(file: UploadFile, most: int) -> bytes:
 
 def _answer(kind: Kind) -> type[BaseModel]:
     name = "".join(part.capitalize() for part in kind.name.split("-"))
+    cleared = Field(default=None, description="secrets that this change cleared")
+    own: dict[str, Any] = (
+        {"cleared_secrets": (list[str] | None, cleared)} if "secrets" in kind.draft.model_fields else {}
+    )
     return create_model(
         name,
         __base__=kind.draft,
@@ -254,4 +269,5 @@ def _answer(kind: Kind) -> type[BaseModel]:
         revision=(int, ...),
         updated_at=(Utc, ...),
         updated_by=(str, ...),
+        **own,
     )

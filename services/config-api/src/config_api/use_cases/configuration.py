@@ -5,7 +5,7 @@ from typing import Any
 
 from config_api.domain import changes, validation
 from config_api.domain.bindings import unbound
-from config_api.domain.changes import Stamp, Stored, Upload
+from config_api.domain.changes import Secrets, Stamp, Stored, Upload
 from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
 from config_api.domain.formats import Source
@@ -61,14 +61,16 @@ class Configuration:
         demand(actor, Right.CONFIGURATION)
         key = draft.id or self._new_id()
         last = await self._store.last_version(key) if kind is TASK else 0
-        sealed = await self._checked(draft, None)
+        stamp = self._stamp(actor)
+        secrets = await self._checked(kind, key, draft, None)
         write = changes.save(
             kind,
             key,
             draft,
             None,
-            self._stamp(actor),
-            sealed=sealed,
+            stamp,
+            sealed=self._sealed(kind, key, draft, stamp, secrets),
+            secrets=secrets,
             upload=upload,
             last_version=last,
         )
@@ -90,15 +92,17 @@ class Configuration:
         before = await self._existing(kind, key)
         if draft.id not in {None, key}:
             raise InvalidError(Problem("id", f"is {draft.id!r}, the address says {key!r}", "leave it out"))
-        sealed = await self._checked(draft, before)
+        stamp = self._stamp(actor)
+        secrets = await self._checked(kind, key, draft, before)
         last = await self._store.last_version(key) if kind is TASK else 0
         write = changes.save(
             kind,
             key,
             draft,
             _at(before, expected),
-            self._stamp(actor),
-            sealed=sealed,
+            stamp,
+            sealed=self._sealed(kind, key, draft, stamp, secrets),
+            secrets=secrets,
             upload=upload,
             last_version=last,
         )
@@ -162,16 +166,33 @@ class Configuration:
             raise NotFoundError(kind.name, key)
         return stored
 
-    async def _checked(self, draft: Draft, before: Stored | None) -> Mapping[str, str]:
-        """Return the sealed secrets of a draft in which nothing is wrong. Raises InvalidError otherwise."""
-        kept, fresh = changes.merged_secrets(draft, before)
+    async def _checked(self, kind: Kind, key: str, draft: Draft, before: Stored | None) -> Secrets:
+        """Return what a draft in which nothing is wrong does to secrets. Raises InvalidError otherwise."""
+        secrets = changes.secrets_after(kind, key, draft, before)
         problems, templates = await self._reference_problems(draft)
         problems += validation.check(draft, templates)
         if isinstance(draft, ConnectionDraft):
-            problems += self._check_site(draft.kind, draft.settings, sorted({*kept, *fresh}))
+            problems += self._site_problems(draft, secrets)
         if problems:
             raise InvalidError(*problems)
-        return kept | {path: self._seal.seal(value) for path, value in fresh.items()}
+        return secrets
+
+    def _site_problems(self, draft: ConnectionDraft, secrets: Secrets) -> list[Problem]:
+        there = {*secrets.kept, *secrets.fresh}
+        problems = self._check_site(draft.kind, draft.settings, sorted(there))
+        if problems and secrets.cleared:
+            # What is missing only because this change clears it is said in the answer, and by every use.
+            complete = sorted(there | set(secrets.cleared))
+            return self._check_site(draft.kind, draft.settings, complete) and problems
+        return problems
+
+    def _sealed(
+        self, kind: Kind, key: str, draft: Draft, stamp: Stamp, secrets: Secrets
+    ) -> Mapping[str, str]:
+        if not secrets.kept and not secrets.fresh:
+            return {}
+        holder = changes.holder_of(kind, key, draft, stamp)
+        return self._seal.sealed_for(holder, fresh=secrets.fresh, kept=secrets.kept)
 
     async def _reference_problems(self, draft: Draft) -> tuple[list[Problem], dict[str, Source]]:
         wanted: dict[str, list[str]] = {}

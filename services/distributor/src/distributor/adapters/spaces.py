@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -111,16 +111,27 @@ class ConfiguredSpaces:
 
     async def _s3(self, space: StorageSpace) -> S3Space:
         identity = f"{space.id}\n{space.model_dump_json(include={'settings', 'sealed'})}"
+        secret_key, access_key = self._unsealed(space), _secret(space.settings.get("access_key"))
+        endpoint = space.settings.get("endpoint") or None
+        if (access_key is None) is not (secret_key is None) or (endpoint and access_key is None):
+            # Without keys the service's own credentials would be used, and they are for nobody's server.
+            raise SpaceError(
+                "storage-incomplete",
+                f"storage space {space.name!r} does not have both an access key and its secret key",
+                remedy="enter access_key in its settings and secret_key in its secrets; a secret is cleared "
+                "when the settings it was entered for change",
+                lasting=True,
+            )
         async with self._opening:
             if identity not in self._clients:
                 stack = AsyncExitStack()
                 bucket = await stack.enter_async_context(
                     open_bucket(
-                        endpoint=space.settings.get("endpoint") or None,
+                        endpoint=endpoint,
                         region=space.settings.get("region") or "us-east-1",
                         bucket=_setting(space, "bucket"),
-                        access_key=_secret(space.settings.get("access_key")),
-                        secret_key=self._unsealed(space.sealed),
+                        access_key=access_key,
+                        secret_key=secret_key,
                     )
                 )
                 self._clients[identity] = (bucket, stack)
@@ -130,9 +141,8 @@ class ConfiguredSpaces:
                 await oldest.aclose()
             return S3Space(self._clients[identity][0], space.settings.get("prefix", ""))
 
-    def _unsealed(self, sealed: Mapping[str, str]) -> SecretStr | None:
-        token = sealed.get("secret_key")
-        if token is None:
+    def _unsealed(self, space: StorageSpace) -> SecretStr | None:
+        if not space.sealed:
             return None
         if self._sealer is None:
             raise SpaceError(
@@ -141,7 +151,7 @@ class ConfiguredSpaces:
                 remedy="set BROADSHEET_SECRET_KEY to the key config-api uses",
                 lasting=True,
             )
-        return self._sealer.open(token)
+        return self._sealer.secrets_of(space, space.sealed).get("secret_key")
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from contracts.binding import bound_to
 from contracts.configuration import Recipient, TaskReport, TaskVersion
 from generator.domain.selections import PlanProblemError
 from generator.domain.tags import Context, TagError, render
@@ -19,30 +20,30 @@ KINDS = ("open", "edit", "zip")
 class Vault(Protocol):
     """Opens and seals secrets."""
 
-    def open(self, token: str) -> str:
-        """Return what was sealed. Raises PlanProblemError when it cannot be opened here."""
+    def open(self, token: str, *, bound_to: str) -> str:
+        """Return what was sealed for `bound_to`. Raises PlanProblemError when it cannot be opened here."""
         ...
 
-    def seal(self, text: str) -> str:
-        """Return a text encrypted."""
+    def seal(self, text: str, *, bound_to: str) -> str:
+        """Return a text encrypted; it opens only with the same `bound_to`."""
         ...
 
 
 class NoVault:
     """Where there is no key: nothing can be opened, so nothing can be made that needs a password."""
 
-    def open(self, token: str) -> str:
+    def open(self, token: str, *, bound_to: str) -> str:
         """Raise PlanProblemError."""
-        del token
+        del token, bound_to
         raise PlanProblemError(
             "secret-unreadable",
             "its files have passwords, but this service has no key to open them",
             "set BROADSHEET_SECRET_KEY to the key of the console",
         )
 
-    def seal(self, text: str) -> str:
+    def seal(self, text: str, *, bound_to: str) -> str:
         """Raise PlanProblemError."""
-        return self.open(text)
+        return self.open(text, bound_to=bound_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,10 @@ class Locks:
         """Whether the file lies in an encrypted archive."""
         return "zip" in self.texts or any(kind == "zip" for kind, _ in self.by_value)
 
-    def sealed(self, value: str | None, person: Recipient | None, vault: Vault) -> dict[str, str]:
-        """Return the passwords of one file, sealed, by kind.
+    def sealed(
+        self, unit_id: str, value: str | None, person: Recipient | None, vault: Vault
+    ) -> dict[str, str]:
+        """Return the passwords of one file, sealed for this unit, by kind.
 
         Raises PlanProblemError when one cannot be filled in or is too weak: without its password there is no
         file.
@@ -74,7 +77,10 @@ class Locks:
         wanted = [
             kind for kind in KINDS if kind in self.texts or any(kind == each for each, _ in self.by_value)
         ]
-        return {kind: vault.seal(self._filled(kind, value, person, vault)) for kind in wanted}
+        return {
+            kind: vault.seal(self._filled(kind, value, person, vault), bound_to=password_of(unit_id, kind))
+            for kind in wanted
+        }
 
     def _filled(self, kind: str, value: str | None, person: Recipient | None, vault: Vault) -> str:
         text = self.by_value.get((kind, value or ""), self.texts.get(kind))
@@ -99,6 +105,11 @@ class Locks:
         return password
 
 
+def password_of(unit_id: str, kind: str) -> str:
+    """Return what the password of a planned file is bound to: it opens for this file only."""
+    return f"unit:{unit_id}:{kind}"
+
+
 def locks_of(task: TaskVersion, entry: TaskReport, report_name: str, vault: Vault) -> Locks:
     """Return the passwords of a task report. Raises PlanProblemError when they cannot be opened."""
     texts: dict[str, str] = {}
@@ -108,9 +119,11 @@ def locks_of(task: TaskVersion, entry: TaskReport, report_name: str, vault: Vaul
         for kind in KINDS:
             name = f"reports.{entry.id}.{kind}_password"
             if path == name:
-                texts[kind] = vault.open(token)
+                texts[kind] = vault.open(token, bound_to=bound_to(task, path))
             elif path.startswith(f"{name}."):
-                by_value[kind, path.removeprefix(f"{name}.")] = vault.open(token)
+                by_value[kind, path.removeprefix(f"{name}.")] = vault.open(
+                    token, bound_to=bound_to(task, path)
+                )
             else:
                 continue
             tokens.append(token)
@@ -121,7 +134,9 @@ def _context(value: str | None, person: Recipient | None, vault: Vault) -> Conte
     known: dict[str, Context] = {"iteration": {"value": value or ""}}
     if person is None:
         return known
-    secrets = {name: vault.open(token) for name, token in person.sealed.items()}
+    secrets = {
+        name: vault.open(token, bound_to=bound_to(person, name)) for name, token in person.sealed.items()
+    }
     about: Context = {
         "name": person.name,
         "email": person.email or "",

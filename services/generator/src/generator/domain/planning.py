@@ -97,7 +97,7 @@ def _named(
         try:
             name = wording.file_name(candidates)
             owner = draft.owner.recipient if draft.owner else None
-            sealed = draft.item.locks.sealed(draft.iteration_value, owner, vault)
+            sealed = draft.item.locks.sealed(key, draft.iteration_value, owner, vault)
         except PlanProblemError as problem:
             problems.append(problem.reason)
             continue

@@ -13,7 +13,7 @@ from contracts.base import Artifact, Reason, Selection
 from contracts.events import RenderTimings
 from contracts.plan import PlannedReport, PlannedUnit
 from generator.domain.localising import localised, options_for
-from generator.domain.passwords import Vault
+from generator.domain.passwords import Vault, password_of
 from generator.domain.selections import PlanProblemError
 from generator.ports import (
     DataReader,
@@ -99,7 +99,10 @@ class MakeFile:
 
     def _passwords(self, report: PlannedReport, unit: PlannedUnit) -> Passwords:
         try:
-            found = {kind: self.vault.open(token) for kind, token in unit.sealed.items()}
+            found = {
+                kind: self.vault.open(token, bound_to=password_of(unit.id, kind))
+                for kind, token in unit.sealed.items()
+            }
         except PlanProblemError as problem:
             reason = problem.reason
             raise Permanent(reason.code, f"{report.name!r}: {reason.message}", reason.remedy) from problem

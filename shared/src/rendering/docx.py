@@ -32,11 +32,11 @@ def fill_docx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     document = _Document(package, Language(data, options), media, options.limits.part_bytes)
     for part, place in parts_of(package, main):
         document.fill(part, place)
-    fill_charts(package, Scope(data), options, document.own_charts)
+    document.warnings.extend(fill_charts(package, Scope(data), options, document.own_charts))
     for settings in package.related(main, "settings"):
         if any(rel.kind == "attachedTemplate" for rel in package.rels(settings)):
             _detach(package, settings)
-    return package.save(), []
+    return package.save(), document.warnings
 
 
 def parts_of(package: Package, main: str) -> list[tuple[str, str]]:
@@ -59,6 +59,7 @@ class _Document:
     media: Media
     left: int  # characters all parts together may still grow by
     own_charts: set[str] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
 
     def fill(self, part: str, place: str) -> None:
         """Fill one part."""
@@ -114,7 +115,7 @@ class _Charts:
         new = package.copy(target, _CHART_PARTS)
         self.document.own_charts.add(new)
         at.spend(len(package.read(new)))
-        fill_chart(package, new, scope, at.language.options)
+        self.document.warnings.extend(fill_chart(package, new, scope, at.language.options))
         return package.add_rel(at.owner, _OFFICE + "/chart", new)
 
     def drop_originals(self) -> None:

@@ -19,17 +19,20 @@ _MOST_STORED = 20_000  # here readers show the stored values: they do not open t
 
 def fill_charts(
     package: Package, scope: Scope, options: RenderOptions, without: AbstractSet[str] = frozenset()
-) -> None:
-    """Fill all charts of a package from the same data, but for those that are filled already."""
+) -> list[str]:
+    """Fill all charts of a package that are not filled yet, from the same data; returns warnings."""
+    warnings: list[str] = []
     for part in [n for n in package.names() if "/charts/" in n and n.endswith(".xml") and n not in without]:
-        fill_chart(package, part, scope, options)
+        warnings.extend(fill_chart(package, part, scope, options))
+    return warnings
 
 
-def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions) -> None:
-    """Fill one chart part and the workbook embedded for it."""
+def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions) -> list[str]:
+    """Fill one chart part and the workbook embedded for it; returns warnings."""
     root = package.xml(part)
     if local(root) != "chartSpace":
-        return
+        return []
+    unknown: list[str] = []
     changed = fill_drawing_text(root, Language(scope.data, options), scope, part)
     for name in package.related(part, "package"):
         content = package.read(name)
@@ -40,8 +43,13 @@ def fill_chart(package: Package, part: str, scope: Scope, options: RenderOptions
         if not book.touched:
             continue
         package.write(name, book.package.save())
-        known = {s.name.lower(): s.known for s in book.touched}
-        filled = {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, outside(book.plans), known, filled, most=_MOST_STORED)
+        changed |= refresh_chart(
+            root, outside(book.plans), book.known(), book.results.touches, most=_MOST_STORED, unknown=unknown
+        )
     if changed:
         package.write(part, serialize(root))
+    if not unknown:
+        return []
+    ranges = ", ".join(dict.fromkeys(unknown))
+    what = f"{part}: the chart shows nothing for {ranges} until somebody chooses 'Edit Data'"
+    return [f"{what}: formulas compute these cells. Put tags there instead"]

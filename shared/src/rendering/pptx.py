@@ -7,7 +7,7 @@ of the slide.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -47,7 +47,7 @@ def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     for part, place in behind(package, found[0]):
         filler.fill(part, filler.read(part, place), Scope(data))
     deck.save()
-    return package.save(), []
+    return package.save(), filler.warnings
 
 
 def behind(package: Package, main: str) -> list[tuple[str, str]]:
@@ -75,6 +75,7 @@ class _Filler:
     media: Media
     left: int  # characters all slides together may still grow by
     slides: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def slide(self, part: str, place: str) -> list[str]:
         """Write what a slide of the template becomes; returns its parts in order: none, one or many."""
@@ -142,7 +143,7 @@ class _Filler:
         own = Scope(self.language.data, scope.names)
         for rel in self.package.rels(part):
             if rel.kind == "chart" and rel.target in self.package:
-                fill_chart(self.package, rel.target, own, self.language.options)
+                self.warnings.extend(fill_chart(self.package, rel.target, own, self.language.options))
 
     def _room(self, table: Element) -> int:
         """How high the rows of a table may be together."""

@@ -8,6 +8,7 @@ from lxml import etree
 from openpyxl.utils.cell import rows_from_range
 
 from rendering import OutputFormat, RenderOptions, TemplateError, TemplateKind, render
+from rendering.opc import Package
 from support.office_files import need_office_files, package_of, package_parts
 from support.pages import differing, need_office, pictures, to_pdf
 from support.report_data import report
@@ -75,7 +76,7 @@ def _without_results(xml: bytes, touched: str, name: str) -> bytes:
     root = etree.fromstring(xml)
     space = root.tag.removesuffix("worksheet")
     data = root.find(space + "sheetData")
-    spilled = _spilled(root, space)
+    spilled = _spilled(root, space) | _PIVOTS.get(name, set())
     for row in data if data is not None else ():
         for one in row:
             if one.find(space + "f") is not None or one.get("r") in spilled:
@@ -180,6 +181,17 @@ def _bare(xml: bytes, touched: str, name: str) -> bytes:
 
 
 _PLACE: dict[str, str] = {}
+_PIVOTS: dict[str, set[str]] = {}  # cells of pivot tables by sheet, which hold results too
+
+
+def _pivots(template: bytes) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    package = Package(template)
+    for name in package.names():
+        for pivot in package.related(name, "pivotTable"):
+            place = package.xml(pivot).find("{*}location").get("ref")
+            found.setdefault(name, set()).update(c for row in rows_from_range(place) for c in row)
+    return found
 
 
 def _place(template: bytes, touched: str) -> str:
@@ -206,6 +218,8 @@ def test_filling_one_cell_changes_nothing_else(path: Path) -> None:
         result = _filled(template)
         if result is not None:
             _PLACE[touched] = _place(template, touched)
+            _PIVOTS.clear()
+            _PIVOTS.update(_pivots(template))
             _same(template, result, touched)
 
 

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from rendering import ChartSpec, Series, TemplateError, TemplateKind, inspect
+from rendering import (
+    ChartSpec,
+    OutputFormat,
+    RenderOptions,
+    Series,
+    TemplateError,
+    TemplateKind,
+    inspect,
+    render,
+)
 from support.report_data import report, table
 from support.workbooks import build, filled, opened, part, texts, values
 
@@ -229,6 +238,22 @@ def test_a_pivot_table_of_a_repeated_sheet_shows_its_own_sheet() -> None:
     assert [("S", "A1:B4"), ("S (2)", "A1:B4"), ("S (3)", "A1:B4")] == [
         (s.get("sheet"), s.get("ref")) for s in sources
     ]
+
+
+def test_a_pivot_table_over_new_rows_is_empty_until_it_is_computed_and_named() -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write_row("A2", ["k", "v"])
+        sheet.write_row("A3", ["{{ d.k }}", "{{ d.v }}"])
+        sheet.write_row("D7", ["a", 99])
+        sheet.write_formula("F6", "=E7*2", None, 198)
+
+    template = _with_pivot(build(fill))
+    data = report(tables={"d": table("k v", ("a", 5))})
+    found = render(TemplateKind.XLSX, template, data, RenderOptions(), OutputFormat.XLSX)
+    root = part(found.content, "xl/worksheets/sheet1.xml")
+    stored = {c.get("r"): c.findtext("{*}v") for c in root.iter("{*}c")}
+    assert (None, None, None) == (stored["D7"], stored["E7"], stored["F6"])
+    assert ("S: the pivot table 'P' is empty until a spreadsheet program opens the report",) == found.warnings
 
 
 def test_a_sheet_with_slicers_is_not_repeated() -> None:

@@ -4,10 +4,10 @@ import pytest
 
 from rendering.language import Scope
 from rendering.xlsx.formula import Ref, column_name, column_number, map_formula, translate
-from rendering.xlsx.known import Column
+from rendering.xlsx.known import Column, Written
 from rendering.xlsx.layout import MAX_ROW, Out, Plan, Region, Repeat, Turn
 from rendering.xlsx.moves import Plans, downwards, mover
-from rendering.xlsx.totals import TableRange, result
+from rendering.xlsx.totals import Place, TableRange, result
 from support.report_data import report
 
 
@@ -104,4 +104,4 @@ def test_only_what_is_certain_has_a_result(formula: str, expected: float | None)
     texts.extend(5, ["x", "y", None])
     known = {"s": {"B": numbers, "A": texts}}
     tables = {"sales": TableRange("s", 5, 7, {"flights": "B"})}
-    assert result(formula, "S", known, tables) == expected
+    assert expected == result(formula, Place("s", "C", 20), Written(known), tables)

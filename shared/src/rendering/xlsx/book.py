@@ -14,9 +14,9 @@ from rendering.text import fill
 from rendering.values import clean
 from rendering.xlsx.anchors import CHART_KINDS, check_tables, place_shapes
 from rendering.xlsx.cells import Cells
-from rendering.xlsx.charts import Points, fill_drawing_text, refresh_chart
+from rendering.xlsx.charts import Points, fill_drawing_text, refresh_chart, refresh_links
 from rendering.xlsx.formula import split_cell, translate
-from rendering.xlsx.known import Known
+from rendering.xlsx.known import Known, Written
 from rendering.xlsx.layout import Plan, Turn, vanished
 from rendering.xlsx.moves import Plans, downwards, inside, mover, outside
 from rendering.xlsx.others import Others
@@ -24,10 +24,11 @@ from rendering.xlsx.pages import SheetCopies, repeat_sheets
 from rendering.xlsx.parts import move_related, move_sheet
 from rendering.xlsx.pictures import add_pictures
 from rendering.xlsx.pivots import refresh_pivots
+from rendering.xlsx.results import Results
 from rendering.xlsx.sheet import Sheet
 from rendering.xlsx.strings import Strings, Styles
 from rendering.xlsx.tables import formula_cells, sync_tables
-from rendering.xlsx.totals import TableRange, result
+from rendering.xlsx.totals import Place, TableRange, result
 from rendering.xlsx.writer import Writer
 
 Element = Any
@@ -51,6 +52,7 @@ class Book:
     tables: dict[str, TableRange] = field(default_factory=dict)
     points: Points = field(default_factory=Points)
     warnings: list[str] = field(default_factory=list)
+    results: Results = field(default_factory=lambda: Results({}, {}, {}, {}))
 
     @property
     def touched(self) -> list[Sheet]:
@@ -59,7 +61,15 @@ class Book:
 
     def known(self) -> Known:
         """The values that were written, by the names sheets have now."""
-        return {(sheet.title or sheet.name).lower(): sheet.known for sheet in self.touched}
+        return {sheet.now: sheet.known for sheet in self.touched}
+
+    def written(self) -> Written:
+        """The same, with what SUBTOTAL does not count."""
+        return Written(
+            self.known(),
+            {sheet.now: sheet.hidden() for sheet in self.touched},
+            {sheet.now: sheet.subtotals for sheet in self.touched},
+        )
 
 
 def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tuple[bytes, list[str]]:
@@ -93,7 +103,8 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
         view.renames |= {sheet.name.lower(): sheet.title} if sheet.title else {}
         sheet.views = view
     others = Others(book.package, (book.part, book.root), book.touched, idle=not book.plans)
-    results = others.results(book.touched, book.plans, sheet_copies.gone)
+    results = book.results = others.results(book.touched, book.plans, sheet_copies.gone)
+    book.warnings.extend(others.warnings)
     for sheet in book.touched:
         sheet.stale = results.stale.get(sheet.name.lower(), set())
     _write_sheets(book)
@@ -153,9 +164,9 @@ def _write_sheets(book: Book) -> None:
         _headers(book, sheet)
         add_pictures(book.package, sheet, book.media)
         book.warnings.extend(sheet.warnings)
-    known = book.known()
+    written = book.written()
     for writer in writers:
-        _known_results(writer.sheet, known, book.tables)
+        _known_results(writer.sheet, written, book.tables)
         book.package.write_pieces(writer.sheet.part, writer.pieces(serialize(writer.sheet.root)))
 
 
@@ -171,12 +182,10 @@ def _place_shapes(book: Book, sheet: Sheet, plan: Plan) -> None:
         sheet.charts |= place_shapes(book.package, part, plan, fill_tags)
 
 
-def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange]) -> None:
-    name = (sheet.title or sheet.name).lower()
+def _known_results(sheet: Sheet, written: Written, tables: Mapping[str, TableRange]) -> None:
     for cell, formula in formula_cells(sheet.root):
         column, row = split_cell(cell.get("r"))
-        own = next((n for n, t in tables.items() if t.sheet == name and t.last + 1 == row), "")
-        value = result(formula.text or "", name, known, tables, own)
+        value = result(formula.text or "", Place(sheet.now, column, row), written, tables)
         if value is None or isinstance(value, bool) or child(cell, "v") is not None:
             continue
         element = cell.makeelement(namespace(cell) + "v")
@@ -184,7 +193,7 @@ def _known_results(sheet: Sheet, known: Known, tables: Mapping[str, TableRange])
         if isinstance(value, str):
             cell.set("t", "str")
         cell.append(element)
-        sheet.note(column, row, value)
+        sheet.note_result(column, row, value, formula.text or "")
 
 
 def _headers(book: Book, sheet: Sheet) -> None:
@@ -202,8 +211,8 @@ def _escaped(text: str, book: Book, sheet: Sheet) -> str:
 
 
 def _expand_shared(sheet: Sheet) -> None:
-    """Write shared formulas out: their cells part when rows move."""
-    if sheet.plan is None or not sheet.plan.changed:
+    """Write shared formulas out: their cells part when rows move or repeat, even if only once."""
+    if sheet.plan is None or not sheet.plan.root.regions:
         return
     masters: dict[str, tuple[str, str, int]] = {}
     for row in sheet.rows.values():
@@ -271,22 +280,23 @@ def _drawing(book: Book, part: str, scope: Scope, move: Callable[[str], str]) ->
     content = book.package.read(part)
     chart = any(space in content[:2_000] for space in _CHART_SPACES)
     texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
-    if not texts and not (chart and book.plans):
+    linked = b"textlink=" in content
+    if not texts and not ((chart or linked) and book.plans):
         return
     root = book.package.xml(part)
     changed = fill_drawing_text(root, book.language, scope, part) if texts else False
     if texts:
         changed |= book.media.swap(root, part, book.language, scope)
+    if linked:
+        changed |= refresh_links(root, move, book.known(), book.results.touches)
     if chart:
-        filled = {name: frozenset[int]() for name in book.plans}
-        filled |= {s.name.lower(): s.filled_rows() for s in book.touched}
-        changed |= refresh_chart(root, move, book.known(), filled, points=book.points)
+        changed |= refresh_chart(root, move, book.known(), book.results.touches, points=book.points)
     if changed:
         book.package.write(part, book.points.serialized(root))
 
 
 def _finish(book: Book, *, sheets_changed: bool) -> None:
-    refresh_pivots(book.package, book.part, book.touched, book.plans, book.tables)
+    refresh_pivots(book.package, book.part, book.touched, book.plans, book.results.touches)
     if not book.touched and not sheets_changed:
         return
     book.strings.save()

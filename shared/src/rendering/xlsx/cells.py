@@ -113,6 +113,8 @@ class Cells:
         """A value as the noted cells have it: dates as numbers."""
         if isinstance(value, date):
             return self.serial(value)
+        if isinstance(value, int) and abs(value) >= MAX_EXACT:
+            return str(value)  # a text, as no number of a workbook has so many digits
         return None if isinstance(value, float) and not isfinite(value) else value
 
     def column(

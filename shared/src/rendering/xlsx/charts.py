@@ -1,7 +1,7 @@
 """Native charts of a workbook: their ranges follow the rows, their stored values are what was written."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 from xml.sax.saxutils import escape
@@ -21,6 +21,7 @@ from rendering.xlsx.moves import split_range
 Element = Any
 _MARK = "broadsheet-points"
 _MARKED = re.compile(rb"<\?broadsheet-points (\d+)\?>")
+_CACHES = frozenset({"numCache", "strCache", "multiLvlStrCache", "lvl", "dlblRangeCache"})
 MOST_STORED = 5_000  # values of a range; a reader takes those of a longer one from the cells
 
 
@@ -38,57 +39,78 @@ def fill_drawing_text(root: Element, language: Language, scope: Scope, place: st
     return changed
 
 
-def refresh_chart(
-    root: Element,
-    move: Callable[[str], str],
-    known: Known,
-    filled: Mapping[str, frozenset[int]],
-    *,
-    most: int = MOST_STORED,
-    points: "Points | None" = None,
+def refresh_links(
+    root: Element, move: Callable[[str], str], known: Known, fresh: Callable[[str], bool]
 ) -> bool:
-    """Move the ranges of a chart and bring its stored values up to date; True if anything changed.
-
-    With ``points`` the values are left as marks, which its ``serialized`` puts in.
-    ``filled`` has the template rows with tags of every sheet: ranges elsewhere keep their stored values.
-    """
+    """Shapes that show a cell follow it and show its text, or none if it is unknown; True if one changed."""
     changed = False
-    for formula in descendants(root, "f"):
-        text = formula.text or ""
-        if not {name.lower() for name in sheet_names(text)} & set(filled):
-            continue
+    for shape in [e for e in root.iter() if e.get("textlink")]:
+        text = shape.get("textlink")
         moved = move(text)
-        if moved == text and not _covers(text, filled):
+        if moved == text and not fresh(text):
             continue
-        formula.text = moved
-        _cache(formula, known, most, points)
+        shape.set("textlink", moved)
+        found = _values(moved, known, 1)
+        texts = descendants(shape, "t")
+        for number, one in enumerate(texts):
+            one.text = found[0] if number == 0 and found and isinstance(found[0], str) else ""
         changed = True
     return changed
 
 
-def _covers(text: str, filled: Mapping[str, frozenset[int]]) -> bool:
-    """Whether a range holds a row with tags; an unusual one may."""
-    parts = split_range(text.rpartition("!")[2].replace("$", ""))
-    rows = frozenset().union(*(filled.get(name.lower(), frozenset()) for name in sheet_names(text)))
-    return parts is None or any(parts[1] <= row <= parts[3] for row in rows)
+def refresh_chart(
+    root: Element,
+    move: Callable[[str], str],
+    known: Known,
+    fresh: Callable[[str], bool],
+    *,
+    most: int = MOST_STORED,
+    points: "Points | None" = None,
+    unknown: list[str] | None = None,
+) -> bool:
+    """Move the ranges of a chart and bring its stored values up to date; True if anything changed.
+
+    With ``points`` the values are left as marks, which its ``serialized`` puts in.
+    ``fresh`` says whether a range of the template holds anything new: others keep their stored values.
+    ``unknown`` takes the ranges whose values are left to the program that opens the file.
+    """
+    changed = False
+    for formula in descendants(root, "f"):
+        text = formula.text or ""
+        moved = move(text)
+        if moved == text and not fresh(text):
+            continue
+        formula.text = moved
+        if not _cache(formula, known, most, points) and unknown is not None:
+            unknown.append(moved)
+        changed = True
+    return changed
 
 
-def _cache(formula: Element, known: Known, most: int, points: "Points | None") -> None:
-    """Rewrite the stored values beside a range, or drop them: then a reader takes them from the cells."""
+def _cache(formula: Element, known: Known, most: int, points: "Points | None") -> bool:
+    """Rewrite the stored values beside a range, or drop them: then a reader takes them from the cells.
+
+    False if they were dropped.
+    """
     holder = formula.getparent()
-    cache = next((e for e in holder if local(e) in {"numCache", "strCache", "multiLvlStrCache", "lvl"}), None)
-    if cache is None:
-        return
+    caches = [e for e in holder if local(e) in _CACHES]
     found = _values(formula.text or "", known, most)
-    if found is None or local(cache) in {"multiLvlStrCache", "lvl"}:
-        holder.remove(cache)
-        return
+    if found is None or any(local(cache) not in {"numCache", "strCache"} for cache in caches):
+        for cache in caches:
+            holder.remove(cache)
+        return not caches
+    for cache in caches:
+        _store(cache, formula.text or "", found, points)
+    return True
+
+
+def _store(cache: Element, place: str, found: list[Scalar], points: "Points | None") -> None:
     for element in [e for e in cache if local(e) in {"ptCount", "pt"}]:
         cache.remove(element)
     at = sum(1 for e in cache if local(e) == "formatCode")
     numeric = local(cache) == "numCache"
     if points is not None:
-        cache.insert(at, points.mark(formula.text or "", found, cache.prefix, numeric=numeric))
+        cache.insert(at, points.mark(place, found, cache.prefix, numeric=numeric))
         return
     text = f'<c xmlns="{namespace(cache)[1:-1]}">{_stored(found, "", numeric=numeric)}</c>'
     cache[at:at] = list(parse(text.encode(), "chart"))

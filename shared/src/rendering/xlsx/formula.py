@@ -113,24 +113,25 @@ def parsed(formula: str) -> tuple[str | Mention | SheetMention, ...]:
             )
             out.append(_mention(text, sheet, argument=argument))
         else:
-            out.append(SheetMention(_sheet_name(text), text) if kind == "sheet" else text)
+            out.append(SheetMention(unquoted(text), text) if kind == "sheet" else text)
         if text == "(":
             calls.append(word)
         elif text == ")" and calls:
             calls.pop()
         word = text if kind == "word" else ""
         prefix = text if kind == "sheet" else ""
-        sheet = _sheet_name(text) if kind == "sheet" else None
+        sheet = unquoted(text) if kind == "sheet" else None
         at = match.end()
     return tuple(out)
 
 
 def sheet_names(formula: str) -> set[str]:
     """Names of the other sheets a formula looks at."""
-    return {_sheet_name(m.group()) for m in _TOKENS.finditer(formula) if m.lastgroup == "sheet"}
+    return {unquoted(m.group()) for m in _TOKENS.finditer(formula) if m.lastgroup == "sheet"}
 
 
-def _sheet_name(text: str) -> str:
+def unquoted(text: str) -> str:
+    """The name of a sheet as it stands before a reference, ``'My sheet'!``."""
     name = text[:-1]
     return name[1:-1].replace("''", "'") if name.startswith("'") else name
 

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from rendering.model import Scalar
 
@@ -46,6 +48,19 @@ class Column:
 
 Known = Mapping[str, Mapping[str, Column]]
 """Values that were written: sheet in lower case, column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a workbook holds after filling, by sheet in lower case.
+
+    ``hidden`` has the first and last of adjoining rows that a reader does not see, ``subtotals`` the column
+    and row of every cell whose formula calls SUBTOTAL or AGGREGATE: SUBTOTAL counts neither.
+    """
+
+    known: Known
+    hidden: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    subtotals: Mapping[str, AbstractSet[tuple[str, int]]] = field(default_factory=dict)
 
 
 def values(known: Known, sheet: str, column: str, first: int, last: int) -> list[Scalar] | None:

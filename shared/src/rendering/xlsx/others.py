@@ -7,7 +7,8 @@ from typing import Any
 from rendering.opc import Package, child, descendants, local, serialize
 from rendering.xlsx.formula import sheet_names, split_cell
 from rendering.xlsx.moves import Plans, outside
-from rendering.xlsx.results import Formula, Results, formulas_of
+from rendering.xlsx.pivots import stale_pivots
+from rendering.xlsx.results import UNSTEADY, Formula, Results, formulas_of
 from rendering.xlsx.sheet import Sheet
 
 Element = Any
@@ -26,10 +27,13 @@ class Others:
         done = {sheet.part for sheet in touched}
         parts = {rel.id: rel.target for rel in package.rels(part) if rel.kind == "worksheet"}
         self.parts: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self._titles: dict[str, str] = {}
         for entry in descendants(self._root, "sheet"):
             target = parts.get(next((v for k, v in entry.attrib.items() if k.endswith("}id")), ""), "")
             if target in package and target not in done:
                 self.parts[entry.get("name", "").lower()] = target
+                self._titles[entry.get("name", "").lower()] = entry.get("name", "")
         self._names = {
             e.get("name", "").lower(): e.text or "" for e in descendants(self._root, "definedName")
         }
@@ -38,6 +42,7 @@ class Others:
             for table in package.related(target, "table"):
                 self._tables |= _table(package.xml(table), name)
         words = [word.encode() for word in (*self._names, *self._tables)]
+        words += [b"%s(" % word.encode() for word in UNSTEADY]
         self._roots = {
             name: package.xml(target)
             for name, target in self.parts.items()
@@ -54,7 +59,29 @@ class Others:
                 formulas[name] = formulas_of(sheet.rows.items())
                 rows[name] = sorted(_new_rows(sheet))
         everything = set(gone) | {name for name in plans.renames if name not in rows}
-        return Results(formulas, self._names, self._tables, rows, everything).follow()
+        results = Results(formulas, self._names, self._tables, rows, everything).follow()
+        self._pivots(results, touched)
+        return results
+
+    def _pivots(self, results: Results, touched: list[Sheet]) -> None:
+        """Empty the cells of pivot tables over new cells: they show the sums of other data."""
+        sheets = list(dict([*((s.name.lower(), s.part) for s in touched), *self.parts.items()]).items())
+        titles = {sheet.name.lower(): sheet.name for sheet in touched} | self._titles
+        told: set[tuple[str, str]] = set()
+        again = True
+        while again:
+            again = False
+            for sheet, name, cells in list(stale_pivots(self._package, sheets, results.touches)):
+                again |= results.empty(sheet, cells)
+                told.add((titles.get(sheet, sheet), name))
+                if sheet in self.parts:
+                    self._roots.setdefault(sheet, self._package.xml(self.parts[sheet]))
+            if again:
+                results.follow()
+        self.warnings.extend(
+            f"{sheet}: the pivot table {name!r} is empty until a spreadsheet program opens the report"
+            for sheet, name in sorted(told)
+        )
 
     def follow(self, plans: Plans, results: Results) -> None:
         """Move references and drop results."""

@@ -1,15 +1,16 @@
 """Pivot tables: their source follows the rows, and they are computed anew when the file is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rendering.opc import Package, child, descendants, namespace, serialize
+from rendering.xlsx.formula import column_name, column_number, quote_sheet
 from rendering.xlsx.layout import Turn
 from rendering.xlsx.moves import Plans, grown, split_range
 from rendering.xlsx.sheet import Sheet
-from rendering.xlsx.totals import TableRange
 
 Element = Any
+_SOURCES = ("worksheetSource", "rangeSet")
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
@@ -80,7 +81,7 @@ def move_pivots(package: Package, part: str, turn: Turn) -> None:
 
 
 def refresh_pivots(
-    package: Package, book: str, sheets: list[Sheet], plans: Plans, tables: Mapping[str, TableRange]
+    package: Package, book: str, sheets: list[Sheet], plans: Plans, fresh: Callable[[str], bool]
 ) -> None:
     """Pivot tables over filled cells take their new range and are computed when the file is opened."""
     owners = {cache: sheet for sheet in sheets for cache in sheet.caches}
@@ -88,33 +89,53 @@ def refresh_pivots(
         if rel.kind != "pivotCacheDefinition" or not sheets:
             continue
         root = package.xml(rel.target)
-        source = next(iter(descendants(root, "worksheetSource")), None)
-        if source is None or not _fed(source, sheets, plans, tables):
-            continue
         owner = owners.get(rel.target)
         view = (owner.views if owner is not None else None) or plans
-        name = (source.get("sheet") or "").lower()
-        plan = view.get(name)
-        if plan is not None and source.get("ref"):
-            source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
-        if view.renames.get(name):
-            source.set("sheet", view.renames[name])
-        root.set("refreshOnLoad", "1")
+        sources = descendants(root, *_SOURCES)
+        fed = owner is not None or any(fresh(_reference(source)) for source in sources)
+        moved = [_follow(source, view) for source in sources]
+        if not fed and not any(moved):
+            continue
+        if fed:
+            root.set("refreshOnLoad", "1")
         package.write(rel.target, serialize(root))
 
 
-def _fed(source: Element, sheets: list[Sheet], plans: Plans, tables: Mapping[str, TableRange]) -> bool:
-    """Whether a pivot's source holds anything that was filled; a name that is no table may, if rows moved."""
-    table = tables.get(source.get("name", "").lower())
-    if table is not None:
-        return table.filled
-    if source.get("name"):
-        return any(plan.changed for plan in plans.values())
-    place = split_range((source.get("ref") or "").replace("$", ""))
+def _follow(source: Element, view: Plans) -> bool:
+    """Move the range of a source; True if it stands elsewhere now."""
     name = (source.get("sheet") or "").lower()
-    sheet = next((s for s in sheets if s.name.lower() == name), None)
-    return (
-        sheet is not None
-        and place is not None
-        and any(place[1] <= row <= place[3] for row, _ in sheet.tagged)
-    )
+    before = source.get("ref"), source.get("sheet")
+    plan = view.get(name)
+    if plan is not None and source.get("ref"):
+        source.set("ref", grown(source.get("ref"), plan.root) or source.get("ref"))
+    if view.renames.get(name):
+        source.set("sheet", view.renames[name])
+    return (source.get("ref"), source.get("sheet")) != before
+
+
+def _reference(source: Element) -> str:
+    """What a source is, as a formula names it; nothing for another workbook."""
+    if any(key.endswith("}id") for key in source.attrib):
+        return ""
+    if source.get("name"):
+        return str(source.get("name"))
+    sheet = source.get("sheet")
+    return f"{quote_sheet(sheet)}!{source.get('ref', '')}" if sheet else ""
+
+
+def stale_pivots(
+    package: Package, sheets: Iterable[tuple[str, str]], fresh: Callable[[str], bool]
+) -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
+    """The pivot tables over new cells on these sheets (name, part): their sheet, their name, their cells."""
+    for sheet, part in sheets:
+        for name in package.related(part, "pivotTable"):
+            root = package.xml(name)
+            place = child(root, "location")
+            corners = split_range(place.get("ref", "")) if place is not None else None
+            caches = (package.xml(cache) for cache in package.related(name, "pivotCacheDefinition"))
+            sources = [source for cache in caches for source in descendants(cache, *_SOURCES)]
+            if corners is None or not any(fresh(_reference(source)) for source in sources):
+                continue
+            columns = range(column_number(corners[0]), column_number(corners[2]) + 1)
+            rows = range(corners[1], corners[3] + 1)
+            yield sheet, root.get("name", ""), [(row, column_name(at)) for row in rows for at in columns]

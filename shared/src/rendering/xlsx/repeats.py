@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from rendering.language import Language, Scope
-from rendering.model import Cell, Scalar, TableData
+from rendering.model import Cell, Scalar, TableData, TemplateError
 from rendering.opc import child, local, namespace
 from rendering.packing import Packed, Packer
 from rendering.tags import TEXT, Expression
@@ -22,6 +22,7 @@ from rendering.values import shown
 from rendering.xlsx.cells import Cells, Look
 from rendering.xlsx.formula import split_cell
 from rendering.xlsx.layout import Out
+from rendering.xlsx.moves import split_range
 from rendering.xlsx.sheet import Sheet, Tagged, expressions_in
 
 Element = Any
@@ -140,18 +141,19 @@ class Repeats:
         formula = child(cell, "f")
         if tagged is not None:
             return self._value(look, tagged, column, out)
-        if formula is not None and formula.text:
-            return self._formula(look, formula.text)
+        if formula is not None:
+            return self._formula(look, column, formula, out)
         return self._static(cell, look, column)
 
     def _static(self, cell: Element, look: Look, column: str) -> Pattern:
-        value = static(cell, self.cells)
+        value, certain = static(cell, self.cells), is_certain(cell)
         opening, tail = look.opening, look.shape(look.style, cell.get("t", "n"))
         inner = "".join(self._copied(e) for e in cell)
         tail += f">{inner}</{self.prefix}c>" if inner else "/>"
 
         def write(span: Span) -> list[str]:
-            self.sheet.note_run(column, span.out.start + span.first, [value] * len(span.rows))
+            if certain:
+                self.sheet.note_run(column, span.out.start + span.first, [value] * len(span.rows))
             return [f"{opening}{row}{tail}" for row in span.rows]
 
         return write
@@ -161,17 +163,44 @@ class Repeats:
             return f"<{self.prefix}v>{escape(element.text or '')}</{self.prefix}v>"
         return etree.tostring(element, encoding="unicode", with_tail=False)
 
-    def _formula(self, look: Look, text: str) -> Pattern:
-        opening, shape = look.opening, f"{look.shape(look.style)}><{self.prefix}f>"
-        end = f"</{self.prefix}f></{self.prefix}c>"
+    def _formula(self, look: Look, column: str, formula: Element, out: Out) -> Pattern:
+        opening, end = look.opening, f"</{self.prefix}f></{self.prefix}c>"
+        array = self._array(column, formula, out)
+        start = f"{look.shape(look.style)}><{self.prefix}f"
+        text = formula.text or ""
 
         def write(span: Span) -> list[str]:
             if span.out.empty:
                 return [look.empty(row) for row in span.rows]
             found = self._filled_down(text, span)
-            return [f"{opening}{row}{shape}{each}{end}" for row, each in zip(span.rows, found, strict=True)]
+            if array is None:
+                return [
+                    f"{opening}{row}{start}>{each}{end}" for row, each in zip(span.rows, found, strict=True)
+                ]
+            return [
+                f'{opening}{row}{start} t="array" ref="{array % {"row": row}}">{each}{end}'
+                for row, each in zip(span.rows, found, strict=True)
+            ]
 
         return write
+
+    def _array(self, column: str, formula: Element, out: Out) -> str | None:
+        """The cells an array formula fills in each row; None for an ordinary formula.
+
+        Raises TemplateError for one that fills other rows too: its copies would lie over each other.
+        """
+        kind = formula.get("t", "normal")
+        if kind not in {"array", "dataTable"}:
+            return None
+        corners = split_range(formula.get("ref") or f"{column}{out.row}")
+        if kind == "dataTable" or corners is None or corners[1] != corners[3]:
+            raise TemplateError(
+                f"{self.sheet.name}!{column}{out.row}",
+                "a formula that fills several rows stands in a row that repeats",
+                "Let it fill cells of its own row only, or move it out of the row that repeats",
+            )
+        left, _, right, _ = corners
+        return f"{left}%(row)s" if left == right else f"{left}%(row)s:{right}%(row)s"
 
     def _filled_down(self, text: str, span: Span) -> Sequence[str]:
         turns = range(span.first, span.first + len(span.rows))
@@ -275,10 +304,17 @@ def static(cell: Element, cells: Cells) -> Scalar:
     kind = cell.get("t", "n")
     if kind == "s":
         return cells.strings.text(int(text))
+    if kind == "b":
+        return text.strip() in {"1", "true"}
     try:
         return float(text) if kind == "n" else text
     except ValueError:
         return text
+
+
+def is_certain(cell: Element) -> bool:
+    """Whether a total over a cell of the template is known: not over errors, and dates as texts."""
+    return cell.get("t") not in {"e", "d"}
 
 
 def _name(element: Element, key: str) -> str:

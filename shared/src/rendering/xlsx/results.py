@@ -8,12 +8,13 @@ cell counts as new.
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rendering.opc import child, local
 from rendering.xlsx.formula import (
+    MAX_ROW,
     Mention,
     SheetMention,
     column_name,
@@ -21,15 +22,19 @@ from rendering.xlsx.formula import (
     parsed,
     split_cell,
     translate,
+    unquoted,
 )
 from rendering.xlsx.moves import split_range
 
 Element = Any
-_WORD = re.compile(r"[^\W\d][\w.]*")
+_WORD = re.compile(r"(?:[^\W\d]|\\)[\w.?\\]*")
 _OUTSIDE = re.compile(r"(?<![\w.])(?:CUBE\w+|RTD)\s*\(", re.IGNORECASE)
-_UNSTEADY = frozenset(
+_COLUMNS = re.compile(
+    r"""(?<![\w.])(?P<sheet>'(?:[^']|'')+'!|[^\W\d][\w.]*!)?\$?[A-Za-z]{1,3}:\$?[A-Za-z]{1,3}(?![\w.(!])"""
+)  # whole columns, without strings and what stands in brackets
+UNSTEADY = frozenset(
     {"indirect", "offset", "rand", "randbetween", "randarray", "now", "today", "cell", "info", "getpivotdata"}
-)
+)  # functions whose result depends on more than what stands in their brackets
 _MOST_ROUNDS = 20
 _MOST_FORMULAS = 20_000
 _MOST_CELLS = 100_000
@@ -139,6 +144,18 @@ class Results:
             if at == len(known) or known[at] != row:
                 insort(known, row)
 
+    def touches(self, reference: str) -> bool:
+        """Whether a reference of a chart, a pivot table or a shape holds anything that is new."""
+        return self._new(_needs(reference, ""))
+
+    def empty(self, sheet: str, cells: Iterable[tuple[int, str]]) -> bool:
+        """Count cells without a formula as not true any longer; True if they were not before."""
+        known = self.stale.setdefault(sheet, set())
+        more = set(cells) - known
+        known |= more
+        self.rows[sheet] = sorted({*self.rows.get(sheet, ()), *(row for row, _ in more)})
+        return bool(more)
+
     def _names(self, names: Mapping[str, "_Needs"]) -> bool:
         """Add the names of what is new; True if there were any."""
         found = {name for name, needs in names.items() if name not in self.fresh and self._new(needs)}
@@ -184,13 +201,30 @@ def _needs(formula: str, sheet: str) -> _Needs:
         return _Needs()
     parts = parsed(formula)
     refs = [part.ref for part in parts if isinstance(part, Mention)]
+    columns, strange = _whole_columns(parts, sheet)
     sheets = frozenset(part.name.lower() for part in parts if isinstance(part, SheetMention))
     words = frozenset(word.lower() for word in _WORD.findall(formula))
     bracket = any(isinstance(part, str) and part.startswith("[") for part in parts)
     return _Needs(
-        frozenset(((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first) for ref in refs),
+        columns | {((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first) for ref in refs},
         sheets,
         words,
         sheet if bracket else "",
-        always=not words.isdisjoint(_UNSTEADY) or any(":" in name for name in sheets),
+        always=strange or not words.isdisjoint(UNSTEADY) or any(":" in name for name in sheets),
     )
+
+
+def _whole_columns(
+    parts: Sequence[str | Mention | SheetMention], sheet: str
+) -> tuple[frozenset[tuple[str, int, int]], bool]:
+    """References to whole columns, and whether there are ranges of other kinds (``A1:INDEX(...)``)."""
+    text = "".join(
+        part if isinstance(part, str) and part[:1] not in {'"', "["}
+        else part.text if isinstance(part, SheetMention)
+        else "_"
+        for part in parts
+    )  # fmt: skip
+    found = list(_COLUMNS.finditer(text))
+    sheets = (unquoted(match["sheet"]) if match["sheet"] else sheet for match in found)
+    between = sum(1 for part in parts if part == ":")
+    return frozenset((name.lower(), 1, MAX_ROW) for name in sheets), between > len(found)

@@ -14,8 +14,10 @@ from rendering.xlsx.known import MAX_KNOWN, Column
 from rendering.xlsx.layout import Plan, Turn, lay_out, read
 from rendering.xlsx.moves import Plans
 from rendering.xlsx.strings import Strings, runs_of
+from rendering.xlsx.totals import has_subtotal, is_subtotal
 
 Element = Any
+_TRUE = frozenset({"1", "true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,13 @@ class Sheet:
     stale: set[tuple[int, str]] = field(default_factory=set)  # cells whose results are no longer true
     charts: dict[str, Turn] = field(default_factory=dict)  # those in blocks: the turn of each part
     views: Plans | None = None  # how formulas of a copied sheet see the workbook
+    subtotals: set[tuple[str, int]] = field(default_factory=set)  # cells that SUBTOTAL does not count
     _known_left: int = MAX_KNOWN
+
+    @property
+    def now(self) -> str:
+        """The name it has in the report, in lower case."""
+        return (self.title or self.name).lower()
 
     def scan(self, strings: Strings) -> None:
         """Number rows and cells, and find the tags."""
@@ -146,6 +154,13 @@ class Sheet:
         self.plan = lay_out(sorted(self.rows), nodes, language, self.scope, self.name)
         return self.plan
 
+    def hidden(self) -> list[tuple[int, int]]:
+        """Output rows that a reader does not see, as the first and last of adjoining ones."""
+        shape = child(self.root, "sheetFormatPr")
+        usual = shape is not None and shape.get("zeroHeight") in _TRUE
+        outs = self.plan.outs if self.plan is not None else ()
+        return [(o.start, o.start + o.count - 1) for o in outs if usual or _is_hidden(self.rows[o.row])]
+
     def filled_rows(self) -> frozenset[int]:
         """Rows of the template that have tags."""
         return frozenset(row for row, _ in self.tagged)
@@ -156,11 +171,24 @@ class Sheet:
             self._known_left -= 1
             self.known[column].put(row, value)
 
+    def note_result(self, column: str, row: int, value: Scalar, formula: str) -> None:
+        """Remember the result of a formula."""
+        if has_subtotal(formula):
+            self.subtotals.add((column, row))
+            if not is_subtotal(formula):
+                return  # whether SUBTOTAL counts such a cell depends on the program
+        self.note(column, row, value)
+
     def note_run(self, column: str, row: int, values: Sequence[Scalar]) -> None:
         """Remember values that were written from a row on downwards."""
         if self._known_left >= len(values):
             self._known_left -= len(values)
             self.known[column].extend(row, values)
+
+
+def _is_hidden(row: Element) -> bool:
+    height = row.get("ht", "")
+    return row.get("hidden") in _TRUE or (height != "" and float(height) == 0)
 
 
 def is_column(path: tuple[str, ...], bound: set[str]) -> bool:

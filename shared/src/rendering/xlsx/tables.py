@@ -32,7 +32,7 @@ def sync_tables(package: Package, sheet: Sheet, language: Language) -> dict[str,
         first = place[1] + int(root.get("headerRowCount", "1"))
         last = place[3] - int(root.get("totalsRowCount", "0"))
         found[root.get("displayName", root.get("name", "")).lower()] = TableRange(
-            (sheet.title or sheet.name).lower(), first, last, letters, _holds_tags(sheet, first, last)
+            sheet.now, first, last, letters, _holds_tags(sheet, first, last)
         )
     return found
 

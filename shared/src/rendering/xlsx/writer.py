@@ -15,7 +15,7 @@ from rendering.text import fill, fill_runs
 from rendering.xlsx.cells import Cells
 from rendering.xlsx.formula import split_cell
 from rendering.xlsx.layout import Out
-from rendering.xlsx.repeats import Block, Down, Repeats, static
+from rendering.xlsx.repeats import Block, Down, Repeats, is_certain, static
 from rendering.xlsx.sheet import Sheet, Tagged
 from rendering.xlsx.totals import is_plain
 
@@ -101,7 +101,9 @@ class Writer:
                     formula.set(name, self.move(formula.get(name), out, 0))
         value = child(cell, "v")
         if value is None or (out.row, column) not in self.sheet.stale:
-            if value is not None or formula is None:
+            if formula is not None and value is not None and is_certain(cell):
+                self.sheet.note_result(column, out.start, static(cell, self.cells), formula.text or "")
+            elif formula is None and is_certain(cell):
                 self.sheet.note(column, out.start, static(cell, self.cells))
             return
         cell.remove(value)

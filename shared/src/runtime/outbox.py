@@ -19,7 +19,7 @@ from contracts.base import Event
 from contracts.envelope import Message, encode
 from runtime.bus import MessagePublisher
 from runtime.clock import Clock, SystemClock
-from runtime.errors import Transient
+from runtime.rounds import Rounds
 from runtime.store import Document, store_errors
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class OutboxRelay:
         self._concurrency = concurrency
         self._nudged = asyncio.Event()
         self._measured_at = -_MEASURE_EVERY_S
+        self._rounds = Rounds(f"outbox {collection.name}")
 
     @store_errors()
     async def ensure_indexes(self) -> None:
@@ -192,15 +193,17 @@ class OutboxRelay:
             await _first(stopping, self._nudged, timeout=every_s)
         await self._round()
 
+    async def problems(self) -> list[str]:
+        """Return that publishing keeps failing, as a readiness check; empty when it does not."""
+        return await self._rounds.problems()
+
     async def _round(self) -> None:
-        try:
+        with self._rounds.round():
             # Before anything is published: while the broker is away, the age is what has to be seen.
             if monotonic() - self._measured_at >= _MEASURE_EVERY_S:
                 await self.measure()
                 self._measured_at = monotonic()
             await self.run_once()
-        except Transient as error:
-            log.warning("outbox waits", collection=self._collection.name, error=str(error)[:500])
 
 
 async def _first(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109 - a pause, not a deadline

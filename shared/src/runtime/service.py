@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.errors import Transient
 from runtime.http import serving
 from runtime.logs import configure_logging
+from runtime.rounds import Rounds
 from runtime.settings import RuntimeSettings
 from runtime.telemetry import tracer_provider
 
@@ -22,11 +23,10 @@ T = TypeVar("T")
 Check = Callable[[], Awaitable[list[str]]]
 Start = Callable[["Service"], Awaitable[None]]
 
-LOOP_FAILURES = Counter(
-    "broadsheet_loop_failures_total", "Rounds of a background loop that failed.", ["service", "loop"]
-)
 _START_PAUSE_S = 1.0
-_LOOP_PAUSE_AFTER_FAILURE_S = 1.0
+# A failed round is repeated no sooner than this, and, even of a loop that runs once an hour, no later.
+_SHORTEST_PAUSE_AFTER_FAILURE_S = 1.0
+_LONGEST_PAUSE_AFTER_FAILURE_S = 60.0
 
 
 class Service:
@@ -54,25 +54,24 @@ class Service:
         """Add a check that returns why the service should get no work; empty means it is ready."""
         self._checks.append(check)
 
-    def every(self, seconds: float, job: Callable[[], Awaitable[object]], *, name: str) -> None:
-        """Run `job` again and again, `seconds` after its last end. A failed round is logged and counted."""
+    def every(
+        self, seconds: float, job: Callable[[], Awaitable[object]], *, name: str, rounds: Rounds | None = None
+    ) -> None:
+        """Run `job` again and again, `seconds` after its last end.
+
+        A failed round is logged, counted and repeated within a minute; rounds that keep failing make the
+        service not ready. Pass `rounds` when the job isolates its rows with it (`Rounds.isolated`).
+        """
+        kept = rounds or Rounds(name)
 
         async def loop() -> None:
             while not self.stopping.is_set():
-                pause = seconds
-                try:
+                with kept.round():
                     await job()
-                except Transient as error:
-                    LOOP_FAILURES.labels(self.name, name).inc()
-                    log.warning("loop round failed", loop=name, error=str(error)[:500])
-                    pause = max(seconds, _LOOP_PAUSE_AFTER_FAILURE_S)
-                except Exception:
-                    LOOP_FAILURES.labels(self.name, name).inc()
-                    log.exception("loop round failed", loop=name)
-                    pause = max(seconds, _LOOP_PAUSE_AFTER_FAILURE_S)
-                await self.pause(pause)
+                await self.pause(_pause_after_failure(seconds) if kept.failures_in_row else seconds)
 
         self._work.append((name, loop))
+        self.ready_when(kept.problems)
 
     def worker(self, run: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Run `run` beside everything else; it has to return soon after `stopping` is set."""
@@ -173,6 +172,10 @@ class Service:
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind.encode())]}
         )
         await send({"type": "http.response.body", "body": body})
+
+
+def _pause_after_failure(seconds: float) -> float:
+    return min(max(seconds, _SHORTEST_PAUSE_AFTER_FAILURE_S), _LONGEST_PAUSE_AFTER_FAILURE_S)
 
 
 async def _as_coroutine(run: Callable[[], Awaitable[None]]) -> None:

@@ -72,6 +72,7 @@ async def start(service: Service, settings: DistributorSettings) -> None:
     for channel, pool in pools.items():
         service.worker(partial(pool.run, service.stopping), name=f"deliver {channel}")
     service.worker(partial(relay.run, service.stopping), name="outbox")
+    service.ready_when(relay.problems)
     _sweeps(service, settings, rows, clock, pools)
 
 

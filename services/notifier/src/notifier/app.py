@@ -72,6 +72,7 @@ async def start(service: Service, settings: NotifierSettings) -> None:
     service.ready_when(bus.problems)
     for name, relay in relays.items():
         service.worker(partial(relay.run, service.stopping), name=f"outbox {name}")
+        service.ready_when(relay.problems)
     service.every(settings.deadline_watch_s, watch.sweep, name="deadlines")
 
     async def forget() -> None:

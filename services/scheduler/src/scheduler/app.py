@@ -56,6 +56,7 @@ async def publishing(service: Service, store: Store, bus: Bus, every_s: float) -
     await relay.ensure_indexes()
     # A worker and no loop: it publishes at once when it is nudged.
     service.worker(lambda: relay.run(service.stopping, every_s=every_s), name="outbox")
+    service.ready_when(relay.problems)
     service.ready_when(store.problems)
     service.ready_when(bus.problems)
     return relay

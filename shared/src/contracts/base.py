@@ -5,9 +5,20 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The dates Broadsheet computes with, both inclusive; nearer to year 1 or 9999 date arithmetic overflows.
+
+REST rejects other dates; documents and events that hold them are still read.
+"""
+
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        # Only ValueError becomes a ValidationError.
+        raise ValueError("is not a date in UTC between the years 1 and 9999") from None
 
 
 Utc = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from contracts.base import Event
+from contracts.base import EARLIEST, LATEST, Event
 from contracts.events import EVENT_TYPES
 from contracts.ids import event_id
 
@@ -101,15 +101,20 @@ def decode(headers: Mapping[str, str], body: bytes) -> Received[Event]:
         raise MalformedEventError(f"data of {headers['ce_type']} does not fit: {_explain(error)}") from error
     try:
         time = datetime.fromisoformat(headers["ce_time"])
-    except ValueError as error:
-        raise MalformedEventError(f"ce_time {headers['ce_time'][:60]!r} is no RFC 3339 time") from error
-    if time.tzinfo is None:
-        raise MalformedEventError("ce_time has no offset; RFC 3339 asks for one")
+        if time.tzinfo is None:
+            raise MalformedEventError("ce_time has no offset; RFC 3339 requires one")
+        time = time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise MalformedEventError(f"ce_time {headers['ce_time'][:60]!r} is not an RFC 3339 time") from error
+    if not EARLIEST <= time <= LATEST:
+        raise MalformedEventError(
+            f"ce_time {headers['ce_time'][:60]!r} is outside {EARLIEST:%Y} to {LATEST:%Y}"
+        )
     return Received(
         event=event,
         id=headers["ce_id"],
         source=headers["ce_source"],
-        time=time.astimezone(UTC),
+        time=time,
         headers=dict(headers),
     )
 

@@ -51,9 +51,9 @@ def parse_time(raw: object) -> datetime | None:
     text = re.sub(r"(\.\d{6})\d+", r"\1", raw.strip())
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def number_format(raw: Mapping[str, Any] | None) -> QlikNumberFormat | None:

@@ -47,6 +47,42 @@ def test_the_example_is_in_order() -> None:
     assert check_site(ConnectionKind.CLIENT_MANAGED, CONNECTION["settings"], ["auth.key_pem"]) == []
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "0001-01-01T00:00:00Z",
+        "1999-12-31T23:59:59Z",
+        "2201-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ],
+)
+def test_dates_too_far_away_to_compute_with_are_refused_wherever_they_stand(moment: str) -> None:
+    schedule = {"kind": "schedule", "id": "s", "rule": {"kind": "cron", "expression": "0 6 * * *"}}
+    reload = {"kind": "qlik-reload", "id": "r", "connection_id": "flights", "app_id": "app"}
+    task = _task(
+        triggers=[
+            schedule | {"start": moment},
+            schedule | {"id": "s2", "start": "2026-01-01T00:00:00Z", "end": moment},
+            reload | {"start": moment},
+        ],
+        valid_from=moment,
+    )
+
+    expected = {"triggers.0.start", "triggers.1.end", "triggers.2.start", "valid_from"}
+    assert expected == _fields(task) & expected
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-05:00"])
+def test_a_date_that_has_no_moment_in_utc_is_not_valid(moment: str) -> None:
+    with pytest.raises(ValidationError, match="is not a date in UTC"):
+        _task(valid_from=moment)
+
+
+@pytest.mark.parametrize("moment", ["2000-01-01T00:00:00Z", "2200-12-31T23:59:59Z"])
+def test_the_first_and_the_last_date_are_taken(moment: str) -> None:
+    assert "valid_from" not in _fields(_task(valid_from=moment))
+
+
 @pytest.mark.parametrize("expression", ["0 6 * * *", "*/5 * * * 1-5", "0 0 L * *", "30 4 1,15 * 5"])
 def test_cron_that_is_understood(expression: str) -> None:
     assert cron_problems("f", expression) == []

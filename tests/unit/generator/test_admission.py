@@ -1,5 +1,6 @@
 """A disabled or expired task is never run, whoever asks for it, and the reason is recorded."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_a_task_that_does_not_exist_fails(missing: TaskSetup) -> None:
     found = admit(firing(), missing, now=NOW, deadline_at=DEADLINE)
     assert isinstance(found, Fail)
     assert found.reason.code == "task-unknown"
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2201, 9999])
+def test_a_due_time_too_far_away_to_compute_with_fails_with_its_date(year: int) -> None:
+    asked = firing(kind=TriggerKind.API)
+    far = replace(asked, trigger=asked.trigger.model_copy(update={"due_at": NOW.replace(year=year)}))
+
+    found = admit(far, setup(), now=NOW, deadline_at=DEADLINE)
+
+    assert isinstance(found, Fail)
+    assert "due-time-out-of-range" == found.reason.code
+    assert f"{year:04}-" in found.reason.message
 
 
 def test_the_deadline_counts_from_the_firing() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.triggers import CatchUp, CronRule, IntervalRule, ScheduleTrigger
 from scheduler.domain.due import current_cursor, due, first_cursor
 from scheduler.domain.model import Cursor, Patience, Request, Skip
-from scheduler.domain.rules import InvalidRuleError, fingerprint, occurrences
+from scheduler.domain.rules import InvalidRuleError, fingerprint, occurrences, out_of_range
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -155,6 +155,31 @@ def test_a_rule_that_cannot_be_understood_says_why(rule: CronRule, timezone: str
 
     with pytest.raises(InvalidRuleError, match=words):
         due(trigger, cursor(trigger, START), START + timedelta(days=2), task_enabled=True)
+
+
+@pytest.mark.parametrize("rule", [CronRule(expression="0 6 * * *"), IntervalRule(every_seconds=86400)])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    ("start", "end", "runs"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), None, 2),
+        (datetime(1, 1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), 2),
+        (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), None, 0),
+        (datetime(2026, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), 0),
+    ],
+)
+def test_dates_stored_before_they_were_limited_get_an_answer_and_a_reason(
+    rule: CronRule | IntervalRule, zone: str, start: datetime, end: datetime | None, runs: int
+) -> None:
+    trigger = schedule(rule, timezone=zone, start=start, end=end, catch_up=CatchUp.ALL)
+    now = START + timedelta(days=2)
+
+    decided = due(trigger, current_cursor(trigger, None, START), now, task_enabled=True).decisions
+
+    assert runs == len(decided)
+    reason = out_of_range(trigger)
+    assert reason is not None
+    assert "trigger-date-out-of-range" == reason.code
 
 
 def test_very_many_missed_runs_share_a_record_that_counts_them() -> None:

@@ -24,6 +24,7 @@ from config_api.domain.drafts import (
 from config_api.domain.errors import Problem
 from config_api.domain.formats import Source, format_problems
 from config_api.domain.passwords import password_problems
+from contracts.base import EARLIEST, LATEST
 from contracts.configuration import (
     ChartItem,
     StorageKind,
@@ -58,6 +59,7 @@ def check(draft: Draft, templates: Mapping[str, Source] | None = None) -> list[P
     are not checked here.
     """
     problems = [_control("name", draft.name)] if _CONTROL.search(draft.name) else []
+    problems += moment_problems(draft.model_dump())
     if isinstance(draft, RecipientDraft) and draft.email is not None:
         problems += email_problems("email", draft.email)
     elif isinstance(draft, ConnectionDraft):
@@ -69,6 +71,22 @@ def check(draft: Draft, templates: Mapping[str, Source] | None = None) -> list[P
     elif isinstance(draft, TaskDraft):
         problems += _task(draft, templates or {})
     return problems
+
+
+def moment_problems(value: Any, path: str = "") -> Iterator[Problem]:
+    """Yield the dates in a dumped draft, at any depth, that are too far away to compute with."""
+    if isinstance(value, datetime):
+        if not EARLIEST <= value <= LATEST:
+            message = f"{value.isoformat()} is outside the years {EARLIEST:%Y} to {LATEST:%Y}"
+            yield Problem(
+                path, message, "send a date in that range, or leave the field out if it is optional"
+            )
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from moment_problems(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for index, item in enumerate(value):
+            yield from moment_problems(item, f"{path}.{index}" if path else str(index))
 
 
 def email_problems(field: str, address: str) -> list[Problem]:

@@ -24,6 +24,7 @@ from config_api.ports import AuditQuery, ExecutionQuery
 from config_api.use_cases.audit import Audit
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.runs import Runs
+from contracts.base import EARLIEST, LATEST
 from contracts.events import EVENT_TYPES, Outcome
 
 _PER_PAGE = 50
@@ -258,9 +259,10 @@ def _number(text: str) -> int | None:
 
 
 def _day(text: str) -> datetime | None:
-    """Return the beginning of a day in UTC; None for text that is not a day."""
+    """Return the beginning of a day in UTC; None for what is not a day or too far away to compute with."""
     try:
         found = date.fromisoformat(text)
     except ValueError:
         return None
-    return datetime(found.year, found.month, found.day, tzinfo=UTC)
+    moment = datetime(found.year, found.month, found.day, tzinfo=UTC)
+    return moment if EARLIEST <= moment <= LATEST else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.base import Reason
+from contracts.base import EARLIEST, LATEST, Reason
 from contracts.configuration import TaskHead, TaskVersion
 from contracts.events import TriggerKind
 from generator.domain.request import Firing, Limits, TaskSetup
@@ -53,6 +53,15 @@ def admit(
         return Skip(
             _reason(
                 "task-disabled", f"the task {task.name!r} is disabled", "enable the task and run it again"
+            )
+        )
+    if not EARLIEST <= firing.trigger.due_at <= LATEST:
+        return Fail(
+            _reason(
+                "due-time-out-of-range",
+                f"The run is due at {firing.trigger.due_at.isoformat()}, which is outside the years "
+                f"{EARLIEST:%Y} to {LATEST:%Y}.",
+                "Check the dates of the trigger, and the clock of whatever asked for the run.",
             )
         )
     if (out := _out_of_dates(task, now) or _trigger_refusal(firing, task)) is not None:

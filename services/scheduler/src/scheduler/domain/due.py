@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
-from contracts.base import Reason
+from contracts.base import EARLIEST, LATEST, Reason
 from contracts.triggers import CatchUp, ScheduleTrigger
 from scheduler.domain.model import DEFAULT_PATIENCE, Cursor, Decision, Due, Patience, Request, Skip
 from scheduler.domain.rules import fingerprint, occurrences
@@ -18,7 +18,8 @@ TASK_DISABLED = Reason(
 
 def first_cursor(trigger: ScheduleTrigger, known_since: datetime) -> Cursor:
     """Return the cursor of a trigger seen for the first time, configured at `known_since`."""
-    return Cursor(at=max(trigger.start - timedelta(microseconds=1), known_since), rule=fingerprint(trigger))
+    start = min(max(trigger.start, EARLIEST), LATEST)
+    return Cursor(at=max(start - timedelta(microseconds=1), known_since), rule=fingerprint(trigger))
 
 
 def current_cursor(trigger: ScheduleTrigger, stored: Cursor | None, known_since: datetime) -> Cursor:
@@ -46,11 +47,7 @@ def due(
     """
     if not trigger.enabled:
         return Due((), cursor)
-    moments: list[datetime] = []
-    for moment in islice(occurrences(trigger, cursor.at), patience.max_steps):
-        if moment > now:
-            break
-        moments.append(moment)
+    moments = list(islice(occurrences(trigger, cursor.at, now), patience.max_steps))
     complete = len(moments) < patience.max_steps
     reached = now if complete else moments[-1]
     if not task_enabled:

@@ -7,12 +7,12 @@ hour run through both hours.
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
-from contracts.triggers import CronRule, IntervalRule, ScheduleTrigger
+from contracts.base import EARLIEST, LATEST, Reason
+from contracts.triggers import CronRule, IntervalRule, OnReloadTrigger, ScheduleTrigger
+from scheduler.domain.cron import CronRuleError, parsed
 
 OFF = "off"
 """The rule of a trigger that is disabled."""
@@ -33,39 +33,53 @@ def fingerprint(trigger: ScheduleTrigger) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def occurrences(trigger: ScheduleTrigger, after: datetime) -> Iterator[datetime]:
-    """Yield the due times after `after`, ascending, in UTC, inside the trigger's dates.
+def occurrences(trigger: ScheduleTrigger, after: datetime, until: datetime = LATEST) -> Iterator[datetime]:
+    """Yield the due times after `after`, ascending, in UTC, inside the trigger's dates and up to `until`.
 
+    A start or end beyond the dates Broadsheet computes with (`contracts.base`) counts as the nearest of them.
     Raises InvalidRuleError when the rule or its time zone cannot be understood.
     """
-    series = (
-        _cron(trigger.rule, zone(trigger.timezone), max(after, trigger.start - timedelta(seconds=1)))
-        if isinstance(trigger.rule, CronRule)
-        else _interval(trigger.rule, trigger.start, after)
-    )
-    for moment in series:
-        if trigger.end is not None and moment > trigger.end:
-            return
-        yield moment
+    start, last = max(trigger.start, EARLIEST), min(until, trigger.end or LATEST, LATEST)
+    after = max(after, start - timedelta(seconds=1))
+    if isinstance(trigger.rule, IntervalRule):
+        return _interval(trigger.rule, trigger.start, after, last)
+    return _cron(trigger.rule, zone(trigger.timezone), after, last)
 
 
-def _cron(rule: CronRule, where: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def out_of_range(trigger: ScheduleTrigger | OnReloadTrigger) -> Reason | None:
+    """Return what is wrong with the dates of a trigger stored before dates were limited, or None."""
+    for name, moment in (("start", trigger.start), ("end", trigger.end)):
+        if moment is not None and not EARLIEST <= moment <= LATEST:
+            return Reason(
+                code="trigger-date-out-of-range",
+                message=(
+                    f"The {name} date of the trigger, {moment.isoformat()}, is outside {EARLIEST:%Y} to "
+                    f"{LATEST:%Y}. Broadsheet uses the nearest date in that range instead."
+                ),
+                remedy=f"Set the {name} date to the one you want, or remove it.",
+            )
+    return None
+
+
+def _cron(rule: CronRule, where: ZoneInfo, after: datetime, until: datetime) -> Iterator[datetime]:
+    if after >= until:
+        return iter(())
     try:
-        simulation = CronSim(rule.expression, after.astimezone(where))
-    except CronSimError as error:
+        return parsed(rule.expression).moments(where, after, until)
+    except CronRuleError as error:
         raise InvalidRuleError(
             f"cron rule {rule.expression!r}: {error}; five fields are needed: "
             "minute hour day-of-month month day-of-week"
         ) from error
-    for local in simulation:
-        yield local.astimezone(UTC)
 
 
-def _interval(rule: IntervalRule, start: datetime, after: datetime) -> Iterator[datetime]:
+def _interval(rule: IntervalRule, start: datetime, after: datetime, until: datetime) -> Iterator[datetime]:
     step = timedelta(seconds=rule.every_seconds)
     passed = (after - start) // step + 1 if after >= start else 0
+    if start > until:
+        return
     moment = start + passed * step
-    while True:
+    while moment <= until:
         yield moment
         moment += step
 

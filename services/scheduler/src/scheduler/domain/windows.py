@@ -8,10 +8,12 @@ first of the two, as for cron rules.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from contracts.base import LATEST
 from contracts.triggers import AllReloadsTrigger, Weekday
+from scheduler.domain.cron import change_over, moments_of
 from scheduler.domain.rules import zone
 
 _DAY = timedelta(days=1)
@@ -33,7 +35,7 @@ def windows(trigger: AllReloadsTrigger, after: datetime) -> Iterator[Window]:
     where = zone(trigger.timezone)
     # A zone may be a day ahead of UTC or behind it.
     day = after.astimezone(where).date() - _DAY
-    while day < date.max - 2 * _DAY:
+    while day <= LATEST.date():
         found = _window(trigger, day, where)
         if found.opens_at > after and found.opens_at < found.closes_at:
             yield found
@@ -60,20 +62,9 @@ def counts(trigger: AllReloadsTrigger, window: Window) -> bool:
 
 def moment_of(day: date, at: time, where: ZoneInfo) -> datetime:
     """Return a time of day as a moment in UTC; see above for changes of clocks."""
-    wall = datetime.combine(day, at, where)
-    found = wall.astimezone(UTC)
-    if found.astimezone(where).replace(tzinfo=None, fold=0) == wall.replace(tzinfo=None):
-        return found
-    # The hour that is left out: read with the offset after the change it lies before it, and the other way.
-    before, after = wall.replace(fold=1).astimezone(UTC), found
-    offset = before.astimezone(where).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) // 2
-        if middle.astimezone(where).utcoffset() == offset:
-            before = middle
-        else:
-            after = middle
-    return after.replace(microsecond=0)
+    wall = datetime.combine(day, at)
+    found = moments_of(wall, where)
+    return found[0] if found else change_over(wall, where)
 
 
 def _window(trigger: AllReloadsTrigger, day: date, where: ZoneInfo) -> Window:

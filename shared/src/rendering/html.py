@@ -125,7 +125,7 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
     """Check all tags and write them as the engine wants them; returns the source and what it uses."""
     walk, used, out = Walk(), [], []
     open_loops: list[tuple[int, int]] = []
-    for piece in pieces(text, PLACE):
+    for piece in pieces(text, PLACE, entities=True):
         place = f"{PLACE}, {spot(text, piece.start)}"
         if piece.kind in {"literal", "comment"}:
             out.append(piece.text if piece.kind == "literal" else "")
@@ -134,7 +134,7 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
         found = walk.expressions(piece, place)
         scope = Scope(data, walk.names())
         _check_columns(found, scope, place)
-        written = piece.text
+        written = piece.plain
         for one in found:
             written = written.replace(one.source, rewrite(one, scope), 1)
             used.extend([one] if not _only_local(one, scope) else [])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rendering.autocorrect import OPENING, may_hold_tags
 from rendering.filters import check_syntax
 from rendering.flow_check import flowing_texts
 from rendering.gate import gate
@@ -143,13 +144,13 @@ def _pieces(text: str, place: str, found: _Found, *, by_line: bool) -> Iterator[
     while start < len(text):
         at = start
         try:
-            for piece in pieces(text[start:], place):
+            for piece in pieces(text[start:], place, entities=by_line):
                 at = start + piece.start + len(piece.text)
                 where = f"{place}, {spot(text, start + piece.start)}" if by_line else place
                 if piece.kind in {"value", "statement"}:
                     yield replace(piece, start=start + piece.start), where
         except TemplateError as error:
-            opening = min(p for p in (text.find(m, at) for m in ("{{", "{%", "{#")) if p >= 0)
+            opening = next(found.start() for found in OPENING.finditer(text, at))
             where = f"{place}, {spot(text, opening)}" if by_line else place
             found.problems.append(Problem(where, error.message, error.remedy))
             start = opening + 2
@@ -166,7 +167,7 @@ def _texts(package: Package, found: _Found, *, beside: bool = False) -> Iterator
             book = name.rpartition("/")[2]
             yield from ((f"{book}, {place}", text) for place, text in _texts(Package(content), found))
             continue
-        if b"{" not in content or (beside and "/charts/" not in name and "/diagrams/" not in name):
+        if not may_hold_tags(content) or (beside and "/charts/" not in name and "/diagrams/" not in name):
             continue
         try:
             root = parse(content, name)

@@ -17,6 +17,7 @@ from rendering.tags import (
     PICTURE_ROOTS,
     TEXT,
     Expression,
+    Path,
     Piece,
     Statement,
     expression,
@@ -25,6 +26,7 @@ from rendering.tags import (
     spot,
     statement,
 )
+from rendering.vocabulary import ROOT, Place, canonical, find, known
 from rendering.xlsx.blocks import block_problems
 from rendering.xlsx.places import Cells
 
@@ -53,6 +55,7 @@ class _Found:
     problems: list[Problem] = field(default_factory=list)
     loops: dict[str, str] = field(default_factory=dict)  # loop variable: the table it runs over, or ''
     places: dict[str, str] = field(default_factory=dict)
+    recipient: bool = False
 
     def value(self, name: str, place: str) -> None:
         """Remember that a value is shown."""
@@ -76,6 +79,7 @@ class _Found:
             frozenset(self.images),
             tuple(dict.fromkeys(self.problems)),
             dict(sorted(self.places.items())),
+            self.recipient,
         )
 
 
@@ -229,7 +233,10 @@ def _use(one: Expression, found: _Found, place: str) -> None:
     columns = _named_columns(one)
     for path, _, _ in one.paths:
         root, rest = path[0], path[1:]
-        if root in PICTURE_ROOTS or root in {"meta", "loop"}:
+        if root in PICTURE_ROOTS or root == "loop":
+            continue
+        if root == ROOT and root not in found.loops:
+            _name(path, found, place)
             continue
         if root in found.loops:
             table = found.loops[root]
@@ -243,6 +250,15 @@ def _use(one: Expression, found: _Found, place: str) -> None:
             found.columns(root, {*total, *columns}, place)
         else:
             found.columns(root, rest[:1], place)
+
+
+def _name(path: Path, found: _Found, place: str) -> None:
+    """A name about the report itself, which has to be one there is."""
+    asked = path[:-1] if path[-1] == TEXT and len(path) > 2 else path  # noqa: PLR2004 - meta.now.text
+    if find(asked, Place.TEMPLATE) is None:
+        remedy = f"The names are: {known(Place.TEMPLATE)}"
+        found.problems.append(Problem(place, f"there is no name {'.'.join(path)!r}", remedy))
+    found.recipient |= canonical(asked)[:1] == ("recipient",)
 
 
 def _named_columns(one: Expression) -> set[str]:

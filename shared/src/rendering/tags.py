@@ -21,9 +21,9 @@ MAX_BLOCKS = 10
 FILTERS = frozenset(
     {
         "abs", "bool", "capitalize", "count", "d", "date", "default", "e", "escape", "first", "float",
-        "groupby", "int", "items", "join", "last", "length", "lower", "max", "min", "number", "percent",
-        "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string",
-        "sum", "text", "title", "trim", "truncate", "unique", "upper",
+        "format", "groupby", "int", "items", "join", "last", "length", "lower", "max", "min", "number",
+        "percent", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr",
+        "sort", "string", "sum", "text", "title", "trim", "truncate", "unique", "upper",
     }
 )  # fmt: skip
 TESTS = frozenset(
@@ -139,14 +139,15 @@ def pieces(text: str, place: str, *, entities: bool = False) -> Iterator[Piece]:
     while (opening := OPENING.search(text, at)) is not None:
         if opening.start() > at:
             yield Piece("literal", text[at : opening.start()], at)
-        piece = _tag(text, opening, place, entities=entities)
+        piece = tag_at(text, opening, place, entities=entities)
         yield piece
         at = piece.start + len(piece.text)
     if at < len(text):
         yield Piece("literal", text[at:], at)
 
 
-def _tag(text: str, opening: re.Match[str], place: str, *, entities: bool) -> Piece:
+def tag_at(text: str, opening: re.Match[str], place: str, *, entities: bool) -> Piece:
+    """Read the tag that begins with an opening; raises TemplateError for one that is not closed."""
     start = opening.start()
     match = _TAG.match(text, start)
     if match is not None and match.group().isascii() and not (entities and "&" in match.group()):
@@ -189,7 +190,7 @@ def spot(text: str, at: int) -> str:
 @lru_cache(maxsize=4_096)
 def expression(source: str, place: str = "template") -> Expression:
     """Check one expression and say what it uses."""
-    tokens = _tokens(source, place)
+    tokens = tokens_of(source, place)
     paths: list[tuple[Path, int, int]] = []
     pictures: set[str] = set()
     position = 0
@@ -246,7 +247,8 @@ def _check(holds: bool, place: str, message: str, remedy: str) -> None:
         raise TemplateError(place, message, remedy)
 
 
-def _tokens(source: str, place: str) -> list[Token]:
+def tokens_of(source: str, place: str) -> list[Token]:
+    """The words of an expression; raises TemplateError for what does not belong to the language."""
     _check(len(source) <= MAX_EXPRESSION, place, f"an expression is longer than {MAX_EXPRESSION} characters",
            "Compute it in the source instead")  # fmt: skip
     result: list[Token] = []

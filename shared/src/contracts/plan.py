@@ -39,6 +39,14 @@ class PlannedReport(Wire):
     iteration_field: str | None = None
 
 
+class PlannedReader(Wire):
+    """The one person a file is made for, as tags of its template show them."""
+
+    name: str
+    email: str = ""
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
 class PlannedUnit(Wire):
     """One file to be made."""
 
@@ -50,6 +58,9 @@ class PlannedUnit(Wire):
         default_factory=dict, description="passwords of the file, encrypted: open, edit, zip"
     )
     iteration_value: str | None = None
+    recipient: PlannedReader | None = Field(
+        default=None, description="None for a file that several people share, or that nobody gets by name"
+    )
     conditions: tuple[Condition, ...] = Field(
         default=(), description="to be evaluated under the unit's selections before it is rendered"
     )

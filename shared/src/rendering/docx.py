@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from rendering.autocorrect import may_hold_tags
 from rendering.flow import Flow, Kind
 from rendering.language import Language, Scope
 from rendering.marks import Marks
@@ -64,7 +65,7 @@ class _Document:
     def fill(self, part: str, place: str) -> None:
         """Fill one part."""
         content = self.package.read(part)
-        if b"{" not in content:
+        if not may_hold_tags(content):
             return
         root = self.package.xml(part)
         marks = Marks.of(content)

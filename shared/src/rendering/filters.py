@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from rendering.values import display, number, strftime
 
 MAX_TEXT = 1_000_000  # characters one tag may print
 _CALL = re.compile(
-    r"""\s*\|\s*(?P<name>number|percent|date)\s*(?:\(\s*(?:(?P<number>\d{1,3})|"(?P<double>[^"\\]*)"|'(?P<single>[^'\\]*)')?\s*\))?\s*$"""
+    r"""\s*\|\s*(?P<name>number|percent|date|format)\s*(?:\(\s*(?:(?P<number>\d{1,3})|"(?P<double>[^"\\]*)"|'(?P<single>[^'\\]*)')?\s*\))?\s*$"""
 )
 
 
@@ -63,24 +63,33 @@ def check_syntax(expression: Expression, place: str) -> None:
         )
 
 
-def own_filters(options: RenderOptions) -> Mapping[str, Callable[..., str]]:
+def own_filters(options: RenderOptions) -> Mapping[str, Callable[..., Any]]:
     """The filters that write values for people, in the separators and language of the report."""
     return {
         "number": lambda value, decimals=0: _number(value, decimals, options),
         "percent": lambda value, decimals=0: _percent(value, decimals, options),
         "date": lambda value, pattern=options.date_format: _date(value, pattern, options.language),
+        "format": lambda value, pattern=options.date_format: _date(value, pattern, options.language),
         "text": lambda value: display(raw(value), options),
+        "default": _default,
+        "d": _default,
+        "truncate": _truncate,
     }
 
 
 _REMOVED = (
-    "format", "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "list", "batch",
+    "pprint", "tojson", "attr", "map", "safe", "indent", "wordwrap", "list", "batch",
     "zip", "chain", "slice", "split", "urlencode", "dictsort", "striptags", "filesizeformat",
 )  # fmt: skip
 
 
-def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.Environment:
-    """An engine with our filters only in reach: scanning refuses the rest before it gets here."""
+def environment(
+    options: RenderOptions, fuel: int, finalizer: Any, *, longest: int = MAX_TEXT
+) -> minijinja.Environment:
+    """An engine with our filters only in reach: scanning refuses the rest before it gets here.
+
+    ``longest`` is how many characters a filter may make of a text.
+    """
     env = minijinja.Environment(
         debug=False, fuel=fuel, pycompat=False, undefined_behavior="strict", finalizer=finalizer
     )
@@ -91,8 +100,8 @@ def environment(options: RenderOptions, fuel: int, finalizer: Any) -> minijinja.
     for name, own in own_filters(options).items():
         env.add_filter(name, own)
     env.add_filter("groupby", lambda rows, column: group(rows, column, "filter groupby"))
-    env.add_filter("replace", _replace)
-    env.add_filter("join", lambda items, between="": _join(items, between, options))
+    env.add_filter("replace", lambda value, old, new: _replace(value, old, new, longest))
+    env.add_filter("join", lambda items, between="": _join(items, between, options, longest))
     return env
 
 
@@ -113,15 +122,35 @@ def _date(value: Any, pattern: str, language: str) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise TemplateError(
-                "filter date", f"{value[:40]!r} is not a date", "Use it on dates only"
-            ) from None
+        value = _read(value)
+    if isinstance(value, time):
+        value = datetime.combine(date(1900, 1, 1), value)
     if not isinstance(value, date):
         raise TemplateError("filter date", f"{str(value)[:40]!r} is not a date", "Use it on dates only")
     return strftime(value, pattern, language)
+
+
+def _read(text: str) -> date | time:
+    for kind in (datetime, time):
+        try:
+            return kind.fromisoformat(text)
+        except ValueError:
+            continue
+    raise TemplateError("filter date", f"{text[:40]!r} is not a date", "Use it on dates only")
+
+
+def _default(value: Any, other: Any = "", also_false: bool = False) -> Any:
+    """The other value for one that is missing or an empty text; for zero and false only when asked for."""
+    return other if value is None or value == "" or (also_false and not value) else value
+
+
+def _truncate(value: Any, length: int = 255, killwords: bool = False, end: str = "...") -> str:
+    """The beginning of a text with ``end``, in at most ``length`` characters, cut between words."""
+    text = str(value)
+    if len(text) <= length:
+        return text
+    cut = text[: max(0, length - len(end))]
+    return (cut if killwords or " " not in cut else cut.rpartition(" ")[0]) + end[:length]
 
 
 def _bounded(text: str) -> str:
@@ -130,16 +159,16 @@ def _bounded(text: str) -> str:
     return text
 
 
-def _replace(value: Any, old: str, new: str) -> str:
+def _replace(value: Any, old: str, new: str, longest: int) -> str:
     text = str(value)
-    if old and len(text) + text.count(old) * len(new) > MAX_TEXT:
+    if old and len(text) + text.count(old) * len(new) > longest:
         raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
     return text.replace(old, new) if old else text
 
 
-def _join(items: Any, between: str, options: RenderOptions) -> str:
+def _join(items: Any, between: str, options: RenderOptions, longest: int) -> str:
     parts = [item if isinstance(item, str) else display(raw(item), options) for item in items]
-    if sum(map(len, parts)) + len(between) * len(parts) > MAX_TEXT:
+    if sum(map(len, parts)) + len(between) * len(parts) > longest:
         raise TemplateError("template", "a text grows beyond the limit", "Print shorter texts")
     return between.join(parts)
 

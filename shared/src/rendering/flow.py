@@ -17,9 +17,9 @@ from rendering.marks import Mark, Marks, Open
 from rendering.media import asked, blip_beside
 from rendering.model import Problem, TemplateError
 from rendering.opc import local, namespace
-from rendering.program import Attribute, Number, Steps, Value
+from rendering.program import Attribute, Literal, Number, Steps, Value
 from rendering.shapes import shape_of
-from rendering.tags import MAX_BLOCKS, Statement, expression, has_tags, pieces, statement
+from rendering.tags import MAX_BLOCKS, Statement, expression, has_tags, opens_statement, pieces, statement
 from rendering.text import Runs
 from rendering.xlsx.sheet import expressions_in, is_column
 
@@ -94,7 +94,7 @@ class Flow:
     def _find(self, root: Element) -> None:
         """Remember what holds tags, so that nothing else is looked at."""
         for text in root.iter("{*}t"):
-            if text.text and "{" in text.text:
+            if text.text and ("{" in text.text or "\uff5b" in text.text):
                 one = text
                 while one is not None and one not in self.alive:
                     self.alive.add(one)
@@ -189,7 +189,7 @@ class Flow:
         if local(item) not in {"p", "tr"}:
             return None
         text = text_of(item).strip()
-        if not text.startswith("{%"):
+        if not opens_statement(text):
             return None
         found = list(pieces(text, place))
         if len(found) != 1 or found[0].kind != "statement":
@@ -278,10 +278,14 @@ class Flow:
             end = piece.start + len(piece.text)
             while starts[run + 1] <= piece.start:
                 run += 1
-            if piece.kind == "value":
-                asked = Value(expression(piece.body, place), place, shape_of(own[run]))
+            if piece.kind != "literal":
+                value = piece.kind == "value"
+                # Nothing is written for a comment, and still the part differs from its template.
+                asked = (
+                    Value(expression(piece.body, place), place, shape_of(own[run])) if value else Literal("")
+                )
                 written[run] += self.marks.token(asked)
-            elif piece.kind == "literal":
+            else:
                 begin = piece.start
                 while begin < end:
                     while starts[run + 1] <= begin:

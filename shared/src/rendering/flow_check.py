@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rendering.autocorrect import may_hold_tags
 from rendering.deck import Deck
 from rendering.docx import parts_of
 from rendering.flow import Flow, Kind, shape_name
@@ -46,7 +47,7 @@ def _nothing(*_: object) -> Literal:
 
 def _document(package: Package, part: str, place: str, problems: list[Problem]) -> list[Found]:
     content = package.read(part)
-    if b"{" not in content:
+    if not may_hold_tags(content):
         return []
     flow = Flow(Kind(_nothing, _nothing, _nothing), place, Marks.of(content), problems)
     flow.check(package.xml(part))
@@ -55,7 +56,7 @@ def _document(package: Package, part: str, place: str, problems: list[Problem]) 
 
 def _slide(package: Package, part: str, place: str, problems: list[Problem]) -> list[Found]:
     content = package.read(part)
-    if b"{" not in content:
+    if not may_hold_tags(content):
         return []
     root = package.xml(part)
     own = []

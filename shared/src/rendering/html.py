@@ -15,7 +15,7 @@ from typing import Any
 import minijinja
 
 from rendering.images import data_uri, picture
-from rendering.language import Language, Scope, meta_values, plain, resolve, rewrite
+from rendering.language import Language, Scope, facts_used, is_fact, plain, resolve, rewrite
 from rendering.model import Cell, Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
 from rendering.raster import to_png
 from rendering.tags import (
@@ -125,7 +125,7 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
     """Check all tags and write them as the engine wants them; returns the source and what it uses."""
     walk, used, out = Walk(), [], []
     open_loops: list[tuple[int, int]] = []
-    for piece in pieces(text, PLACE):
+    for piece in pieces(text, PLACE, entities=True):
         place = f"{PLACE}, {spot(text, piece.start)}"
         if piece.kind in {"literal", "comment"}:
             out.append(piece.text if piece.kind == "literal" else "")
@@ -134,7 +134,7 @@ def prepare(text: str, data: RenderData) -> tuple[str, list[Expression]]:
         found = walk.expressions(piece, place)
         scope = Scope(data, walk.names())
         _check_columns(found, scope, place)
-        written = piece.text
+        written = piece.plain
         for one in found:
             written = written.replace(one.source, rewrite(one, scope), 1)
             used.extend([one] if not _only_local(one, scope) else [])
@@ -179,8 +179,8 @@ def _context(
                 context[root + SHOWN] = shown(data.values[root], options)
             elif root in data.tables and root not in context:
                 context[root] = _table(root, data, options, texts=texts)
-            elif root == "meta":
-                context[root] = meta_values(data)
+    about = (path for one in used for path, _, _ in one.paths if is_fact(path, Scope(data)))
+    context |= facts_used(about, Scope(data), options, PLACE)
     context["charts"] = context["images"] = images
     context["chart"] = context["image"] = lambda name: minijinja.safe(_tag(name, images[name], widths[name]))
     return context
@@ -268,7 +268,7 @@ def weasyprint_module() -> Any:
 
 
 def data_only(weasyprint: Any, refused: list[str]) -> Any:
-    """A fetcher that knows data addresses only: no network, no files (rendering.md, 9)."""
+    """A fetcher that knows data addresses only: no network, no files."""
 
     class DataOnly(weasyprint.urls.URLFetcher):  # type: ignore[misc]
         def fetch(self, url: str, headers: Any = None) -> Any:

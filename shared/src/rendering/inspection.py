@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rendering.autocorrect import OPENING, may_hold_tags
 from rendering.filters import check_syntax
 from rendering.flow_check import flowing_texts
 from rendering.gate import gate
@@ -16,6 +17,7 @@ from rendering.tags import (
     PICTURE_ROOTS,
     TEXT,
     Expression,
+    Path,
     Piece,
     Statement,
     expression,
@@ -24,6 +26,7 @@ from rendering.tags import (
     spot,
     statement,
 )
+from rendering.vocabulary import ROOT, Place, canonical, find, known
 from rendering.xlsx.blocks import block_problems
 from rendering.xlsx.places import Cells
 
@@ -52,6 +55,7 @@ class _Found:
     problems: list[Problem] = field(default_factory=list)
     loops: dict[str, str] = field(default_factory=dict)  # loop variable: the table it runs over, or ''
     places: dict[str, str] = field(default_factory=dict)
+    recipient: bool = False
 
     def value(self, name: str, place: str) -> None:
         """Remember that a value is shown."""
@@ -75,6 +79,7 @@ class _Found:
             frozenset(self.images),
             tuple(dict.fromkeys(self.problems)),
             dict(sorted(self.places.items())),
+            self.recipient,
         )
 
 
@@ -143,13 +148,13 @@ def _pieces(text: str, place: str, found: _Found, *, by_line: bool) -> Iterator[
     while start < len(text):
         at = start
         try:
-            for piece in pieces(text[start:], place):
+            for piece in pieces(text[start:], place, entities=by_line):
                 at = start + piece.start + len(piece.text)
                 where = f"{place}, {spot(text, start + piece.start)}" if by_line else place
                 if piece.kind in {"value", "statement"}:
                     yield replace(piece, start=start + piece.start), where
         except TemplateError as error:
-            opening = min(p for p in (text.find(m, at) for m in ("{{", "{%", "{#")) if p >= 0)
+            opening = next(found.start() for found in OPENING.finditer(text, at))
             where = f"{place}, {spot(text, opening)}" if by_line else place
             found.problems.append(Problem(where, error.message, error.remedy))
             start = opening + 2
@@ -166,7 +171,7 @@ def _texts(package: Package, found: _Found, *, beside: bool = False) -> Iterator
             book = name.rpartition("/")[2]
             yield from ((f"{book}, {place}", text) for place, text in _texts(Package(content), found))
             continue
-        if b"{" not in content or (beside and "/charts/" not in name and "/diagrams/" not in name):
+        if not may_hold_tags(content) or (beside and "/charts/" not in name and "/diagrams/" not in name):
             continue
         try:
             root = parse(content, name)
@@ -228,7 +233,10 @@ def _use(one: Expression, found: _Found, place: str) -> None:
     columns = _named_columns(one)
     for path, _, _ in one.paths:
         root, rest = path[0], path[1:]
-        if root in PICTURE_ROOTS or root in {"meta", "loop"}:
+        if root in PICTURE_ROOTS or root == "loop":
+            continue
+        if root == ROOT and root not in found.loops:
+            _name(path, found, place)
             continue
         if root in found.loops:
             table = found.loops[root]
@@ -242,6 +250,15 @@ def _use(one: Expression, found: _Found, place: str) -> None:
             found.columns(root, {*total, *columns}, place)
         else:
             found.columns(root, rest[:1], place)
+
+
+def _name(path: Path, found: _Found, place: str) -> None:
+    """A name about the report itself, which has to be one there is."""
+    asked = path[:-1] if path[-1] == TEXT and len(path) > 2 else path  # noqa: PLR2004 - meta.now.text
+    if find(asked, Place.TEMPLATE) is None:
+        remedy = f"The names are: {known(Place.TEMPLATE)}"
+        found.problems.append(Problem(place, f"there is no name {'.'.join(path)!r}", remedy))
+    found.recipient |= canonical(asked)[:1] == ("recipient",)
 
 
 def _named_columns(one: Expression) -> set[str]:

@@ -1,8 +1,8 @@
 """Evaluate tags against plain data: simple paths in Python, everything else in minijinja with fuel."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 import minijinja
@@ -14,7 +14,6 @@ from rendering.model import (
     Formatted,
     RenderData,
     RenderOptions,
-    Scalar,
     TableData,
     TemplateError,
     raw,
@@ -22,6 +21,7 @@ from rendering.model import (
 )
 from rendering.tags import PICTURE_ROOTS, SHOWN, TEXT, Expression, Path, Statement
 from rendering.values import display, shown
+from rendering.vocabulary import ROOT, Place, begins_a_name, canonical, facts, find, known, look_up
 
 BASE_FUEL = 1_000_000
 FUEL_PER_CELL = 300
@@ -63,8 +63,8 @@ def resolve(path: Path, scope: Scope, place: str) -> Any:
             return row[rest[0]]
     if root in scope.names:
         return _descend(scope.names[root], rest, path, place)
-    if root == "meta":
-        return _descend(meta_values(scope.data), rest, path, place)
+    if is_fact(path, scope):
+        return _fact(path, scope, place)
     if root in scope.data.values:
         return _descend(scope.data.values[root], rest, path, place)
     table = scope.data.tables.get(root)
@@ -118,13 +118,58 @@ class _Shown:
     cell: Cell
 
 
-def meta_values(data: RenderData) -> dict[str, Scalar]:
-    """What ``{{ meta.report }}`` and its like mean."""
-    meta = data.meta
-    return {
-        "now": meta.now, "report": meta.report, "task": meta.task, "recipient": meta.recipient,
-        "iteration": meta.iteration,
-    }  # fmt: skip
+def is_fact(path: Path, scope: Scope) -> bool:
+    """Whether a path is a name about the report: with ``meta.`` always, without where no data has it."""
+    root = path[0]
+    if root == ROOT:
+        return root not in scope.names
+    bound = root in scope.names or root in scope.data.values or root in scope.data.tables
+    return not bound and begins_a_name(_without_text(path))
+
+
+def _fact(path: Path, scope: Scope, place: str) -> Any:
+    """A name about the report, as a text or a date; its text where ``.text`` asks for it."""
+    asked = _without_text(path)
+    if find(asked, Place.TEMPLATE) is None:
+        raise TemplateError(
+            place, f"there is no name {'.'.join(path)!r}", f"The names are: {known(Place.TEMPLATE)}"
+        )
+    about = facts(scope.data.meta)
+    value = look_up(asked, about)
+    if value is None and not scope.data.meta.recipient:
+        value = ""  # an attribute, in a file that is for several people
+    if value is None:
+        raise TemplateError(
+            place,
+            f"{scope.data.meta.recipient} has no attribute {path[-1]!r}",
+            f"Set it for the recipient, or write {{{{ {'.'.join(path)} | default('...') }}}}",
+        )
+    value = value.isoformat(timespec="minutes") if isinstance(value, time) else value
+    return _Shown(value) if asked != path else value
+
+
+def _without_text(path: Path) -> Path:
+    return path[:-1] if path[-1] == TEXT and len(path) > 1 and find(path, Place.TEMPLATE) is None else path
+
+
+def fact_name(path: Path) -> str:
+    """How a name about the report is called inside the engine, where all of them lie in one mapping."""
+    asked = _without_text(path)
+    return ".".join(canonical(asked)) + (SHOWN if asked != path else "")
+
+
+def facts_used(paths: Iterable[Path], scope: Scope, options: RenderOptions, place: str) -> dict[str, Any]:
+    """The names about the report that are used, each with its text, as the engine sees them."""
+    values: dict[str, Any] = {}
+    for path in paths:
+        asked = _without_text(path)
+        try:
+            values[fact_name(asked)] = _fact(asked, scope, place)
+        except TemplateError:
+            if find(asked, Place.TEMPLATE) is None:
+                raise
+            values[fact_name(asked)] = None  # default() may fill it in; a filter that cannot says so
+    return {ROOT: plain(values, options)}
 
 
 class Language:
@@ -277,9 +322,11 @@ class Language:
     def _context(self, expression: Expression, scope: Scope, place: str) -> tuple[str, dict[str, Any]]:
         """The expression with ``.text`` made a plain name, and only the data it uses."""
         source = rewrite(expression, scope)
+        about = [path for path, _, _ in expression.paths if is_fact(path, scope)]
         context: dict[str, Any] = {
             "chart": lambda name: f"[{name}]",
             "image": lambda name: f"[{name}]",
+            **facts_used(about, scope, self.options, place),
         }
         for path, _, _ in expression.paths:
             root = path[0]
@@ -287,8 +334,8 @@ class Language:
                 continue
             if root in scope.names:
                 context[root] = plain(scope.names[root], self.options)
-            elif root == "meta":
-                context[root] = plain(meta_values(scope.data), self.options)
+            elif is_fact(path, scope):
+                continue
             elif root in scope.data.values:
                 context[root] = raw(scope.data.values[root])
                 context[root + SHOWN] = shown(scope.data.values[root], self.options)
@@ -358,6 +405,9 @@ def rewrite(expression: Expression, scope: Scope) -> str:
     """Turn ``a.b.text`` into ``a.b__text``, so that numbers stay plain numbers for the engine."""
     source = expression.source
     for path, start, end in sorted(expression.paths, key=lambda item: -item[1]):
+        if is_fact(path, scope):
+            source = source[:start] + subscripts((ROOT, fact_name(path))) + source[end:]
+            continue
         if path[-1] != TEXT or len(path) == 1:
             continue
         is_value = path[0] in scope.data.values and path[0] not in scope.names

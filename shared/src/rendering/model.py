@@ -1,7 +1,7 @@
 """What goes into the engine and what comes out: plain, picklable data, nothing alive.
 
 A renderer never sees a Qlik session, a database or an object of a service: only what this module
-declares. That is the first half of the answer to hostile templates (rendering.md, 7).
+declares. That is the first half of the answer to hostile templates; the second is the process they run in.
 """
 
 import re
@@ -133,13 +133,24 @@ class ChartSpec:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Where the report comes from. ``now`` is the only clock a template can see."""
+    """Where the report comes from; ``rendering.vocabulary`` says how tags name each part.
+
+    ``now`` is the only clock a template can see. ``recipient``, ``email`` and ``attributes`` are of the one
+    person a file is for, and empty for a file that several people share.
+    """
 
     now: datetime
     report: str = ""
     task: str = ""
     recipient: str = ""
     iteration: str = ""
+    format: str = ""
+    task_id: str = ""
+    execution_id: str = ""
+    iteration_field: str = ""
+    filters: str = ""
+    email: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a naive time: it would be shown as if it were in some zone."""
@@ -176,7 +187,7 @@ class Limits:
     parts: int = 5_000
     text_template_bytes: int = 1024 * 1024
     html_bytes: int = 50 * 1024 * 1024
-    html_table_rows: int = 5_000  # rendering.md, 3: beyond that HTML to PDF costs gigabytes
+    html_table_rows: int = 5_000  # beyond that HTML to PDF costs gigabytes
     rows: int = 1_048_576
     cells: int = 20_000_000
 
@@ -201,7 +212,7 @@ class RenderOptions:
     landscape: bool = False
     table: str = ""  # which table a plain export takes; empty: the only one
     csv_separator: str = ","
-    csv_guard: bool = True  # an apostrophe before texts a spreadsheet would run (rendering.md, 9)
+    csv_guard: bool = True  # an apostrophe before texts a spreadsheet would run
     csv_bom: bool = False
     language: str = "en"  # also that of the names of months and days
     pdf_archive: PdfArchive = ""
@@ -257,7 +268,7 @@ class TemplateReport:
     """What a template asks for. ``tables`` maps a table to the columns used; ``images`` has charts too.
 
     ``places`` says where each name stands first: a value or table by its name, a column as ``table.column``,
-    a picture as ``images.name``.
+    a picture as ``images.name``. ``recipient`` says whether it shows the person a file is for.
     """
 
     values: frozenset[str] = frozenset()
@@ -265,6 +276,7 @@ class TemplateReport:
     images: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+    recipient: bool = False
 
 
 class TemplateError(Exception):
@@ -277,7 +289,7 @@ class TemplateError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """Place, what is wrong and how to mend it, in one line."""
+        """Place, what is wrong and how to correct it, in one line."""
         return str(self.problem)
 
     @property
@@ -303,11 +315,6 @@ CONTENT_TYPES: Mapping[OutputFormat, str] = {
 def raw(cell: Cell) -> Scalar:
     """The value of a cell without the text that was shown for it."""
     return cell.value if isinstance(cell, Formatted) else cell
-
-
-def column_index(table: TableData) -> Mapping[str, int]:
-    """Position of every column by name."""
-    return {column.name: position for position, column in enumerate(table.columns)}
 
 
 def records(table: TableData) -> Iterator[dict[str, Cell]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from rendering.autocorrect import may_hold_tags
 from rendering.deck import Deck
 from rendering.flow import Flow, Kind, shape_name, text_of
 from rendering.language import Language, Scope
@@ -20,7 +21,7 @@ from rendering.model import RenderData, RenderOptions, TemplateError
 from rendering.office_charts import fill_chart
 from rendering.opc import Package, child, descendants, local, namespace
 from rendering.program import Call, Context, Steps, write_all
-from rendering.tags import Statement, has_tags, pieces, statement
+from rendering.tags import Statement, has_tags, opens_statement, pieces, statement
 
 Element = Any
 MAX_SLIDES = 1_000
@@ -112,7 +113,7 @@ class _Filler:
     def read(self, part: str, place: str) -> _Read:
         """Read one part."""
         content = self.package.read(part)
-        if b"{" not in content:
+        if not may_hold_tags(content):
             return _Read([])
         root = self.package.xml(part)
         marks = Marks.of(content)
@@ -229,7 +230,7 @@ def text_in(shape: Element) -> str:
 def rule_of(shape: Element, place: str) -> Statement | None:
     """The statement a shape rules its slide with."""
     text = text_in(shape)
-    if not text.startswith("{%"):
+    if not opens_statement(text):
         return None
     found = list(pieces(text, place))
     if len(found) != 1 or not found[0].body.startswith("slide "):

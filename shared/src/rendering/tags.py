@@ -2,7 +2,7 @@
 
 The language is the part of Jinja that needs no trust: values, paths, comparisons, conditions, loops over
 tables, and the filters listed here. Everything else is refused *before* an engine sees it, with the place
-and the remedy, because no engine is safe alone (rendering.md, 7).
+and the remedy, because no engine is safe alone.
 """
 
 import re
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from rendering.autocorrect import OPENING, closing_of, end_of_tag, kind_of, plain
 from rendering.model import TemplateError
 
 MAX_EXPRESSION = 2_000  # a sum of 50,000 terms kills the engine's stack
@@ -20,9 +21,9 @@ MAX_BLOCKS = 10
 FILTERS = frozenset(
     {
         "abs", "bool", "capitalize", "count", "d", "date", "default", "e", "escape", "first", "float",
-        "groupby", "int", "items", "join", "last", "length", "lower", "max", "min", "number", "percent",
-        "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string",
-        "sum", "text", "title", "trim", "truncate", "unique", "upper",
+        "format", "groupby", "int", "items", "join", "last", "length", "lower", "max", "min", "number",
+        "percent", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr",
+        "sort", "string", "sum", "text", "title", "trim", "truncate", "unique", "upper",
     }
 )  # fmt: skip
 TESTS = frozenset(
@@ -63,6 +64,7 @@ _TAG = re.compile(
     r"""\{(?P<kind>[{%])[-+]?(?P<body>(?:[^"'%}]|"[^"]*"|'[^']*'|%(?!\})|\}(?!\}))*?)[-+]?[%}]\}|\{\#.*?\#\}""",
     re.DOTALL,
 )
+_TRIM = re.compile(r"^[-+]|[-+]$")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"""
@@ -94,12 +96,17 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A literal, a ``{{ value }}`` or a ``{% statement %}``; ``text`` is the source of the whole piece."""
+    """A literal, a ``{{ value }}`` or a ``{% statement %}``.
+
+    ``text`` is the source of the whole piece. ``plain`` is a tag as it was typed: in plain characters,
+    whatever an editor made of them; ``body`` is what stands in it.
+    """
 
     kind: Literal["literal", "value", "statement", "comment"]
     text: str
     start: int
     body: str = ""
+    plain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,37 +121,61 @@ class Statement:
 
 def has_tags(text: str) -> bool:
     """Whether there is anything to do in this text."""
-    return "{{" in text or "{%" in text or "{#" in text
+    return OPENING.search(text) is not None
 
 
-def pieces(text: str, place: str) -> Iterator[Piece]:
-    """Cut a text into literals and tags, in order; an unclosed tag is an error."""
+def opens_statement(text: str) -> bool:
+    """Whether a text begins with a statement."""
+    opening = OPENING.match(text)
+    return opening is not None and kind_of(opening.group()) == "%"
+
+
+def pieces(text: str, place: str, *, entities: bool = False) -> Iterator[Piece]:
+    """Cut a text into literals and tags, in order; an unclosed tag is an error.
+
+    ``entities`` says that the text is HTML, in which tags may have character references.
+    """
     at = 0
-    while at < len(text):
-        opening = min((p for p in (text.find(m, at) for m in ("{{", "{%", "{#")) if p >= 0), default=-1)
-        if opening < 0:
-            break
-        if opening > at:
-            yield Piece("literal", text[at:opening], at)
-        match = _TAG.match(text, opening)
-        inside = _QUOTED.sub("", match["body"] or "") if match else ""
-        if match is None or len(match.group()) > MAX_EXPRESSION or "{{" in inside or "{%" in inside:
-            raise TemplateError(
-                _line(place, text, opening),
-                f"the tag {text[opening : opening + 40]!r} is not closed or is very long",
-                "Close it with '}}' or '%}', or make it shorter",
-            )
-        kind: Literal["value", "statement", "comment"]
-        kind = {"{": "value", "%": "statement"}.get(match["kind"] or "", "comment")  # type: ignore[assignment]
-        if match["kind"] and not match.group().endswith("}}" if kind == "value" else "%}"):
-            raise TemplateError(
-                _line(place, text, opening), f"the tag {match.group()[:40]!r} is closed wrongly",
-                "Write '{{ ... }}' for a value and '{% ... %}' for a statement",
-            )  # fmt: skip
-        yield Piece(kind, match.group(), opening, (match["body"] or "").strip())
-        at = match.end()
+    while (opening := OPENING.search(text, at)) is not None:
+        if opening.start() > at:
+            yield Piece("literal", text[at : opening.start()], at)
+        piece = tag_at(text, opening, place, entities=entities)
+        yield piece
+        at = piece.start + len(piece.text)
     if at < len(text):
         yield Piece("literal", text[at:], at)
+
+
+def tag_at(text: str, opening: re.Match[str], place: str, *, entities: bool) -> Piece:
+    """Read the tag that begins with an opening; raises TemplateError for one that is not closed."""
+    start = opening.start()
+    match = _TAG.match(text, start)
+    if match is not None and match.group().isascii() and not (entities and "&" in match.group()):
+        body, end, typed = match["body"] or "", match.end(), match.group()
+    elif (found := end_of_tag(text, start, opening)) is not None:
+        body, end = plain(text[opening.end() : found[0]], entities=entities), found[1]
+        sign = kind_of(opening.group())
+        typed = f"{{{sign}{body}{'}' if sign == '{' else sign}}}"
+        body = _TRIM.sub("", body)
+    else:
+        body, end, typed = "", start, ""
+    whole = text[start:end]
+    inside = _QUOTED.sub("", body)
+    if not whole or len(whole) > MAX_EXPRESSION or "{{" in inside or "{%" in inside:
+        raise TemplateError(
+            _line(place, text, start),
+            f"the tag {text[start : start + 40]!r} is not closed",
+            f"Close it with '}}}}' or '%}}', and keep it below {MAX_EXPRESSION} characters",
+        )
+    sign = kind_of(opening.group())
+    kind: Literal["value", "statement", "comment"]
+    kind = "value" if sign == "{" else "statement" if sign == "%" else "comment"
+    if closing_of(whole) != ("%}" if kind == "statement" else "}}" if kind == "value" else "#}"):
+        raise TemplateError(
+            _line(place, text, start), f"the tag {whole[:40]!r} is closed wrongly",
+            "Write '{{ ... }}' for a value and '{% ... %}' for a statement",
+        )  # fmt: skip
+    return Piece(kind, whole, start, "" if kind == "comment" else body.strip(), typed)
 
 
 def _line(place: str, text: str, at: int) -> str:
@@ -159,7 +190,7 @@ def spot(text: str, at: int) -> str:
 @lru_cache(maxsize=4_096)
 def expression(source: str, place: str = "template") -> Expression:
     """Check one expression and say what it uses."""
-    tokens = _tokens(source, place)
+    tokens = tokens_of(source, place)
     paths: list[tuple[Path, int, int]] = []
     pictures: set[str] = set()
     position = 0
@@ -216,7 +247,8 @@ def _check(holds: bool, place: str, message: str, remedy: str) -> None:
         raise TemplateError(place, message, remedy)
 
 
-def _tokens(source: str, place: str) -> list[Token]:
+def tokens_of(source: str, place: str) -> list[Token]:
+    """The words of an expression; raises TemplateError for what does not belong to the language."""
     _check(len(source) <= MAX_EXPRESSION, place, f"an expression is longer than {MAX_EXPRESSION} characters",
            "Compute it in the source instead")  # fmt: skip
     result: list[Token] = []

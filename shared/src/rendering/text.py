@@ -63,7 +63,7 @@ def fill_runs(texts: list[str], language: Language, scope: Scope, place: str) ->
 def _split_literals(parts: list[Fragment], whole: str, starts: list[int]) -> Iterator[Fragment]:
     """Cut literals where runs begin, so that every run keeps its own words."""
     for source, part in parts:
-        if whole[source : source + len(part)] != part or "{" in part:
+        if whole[source : source + len(part)] != part or "{" in part or "\uff5b" in part:
             yield source, part
             continue
         cuts = [s for s in starts if source < s < source + len(part)]

@@ -31,6 +31,15 @@ def test_what_is_bound_is_no_problem() -> None:
     assert [] == unbound(uses, DATA)
 
 
+def test_names_about_the_report_itself_need_no_binding() -> None:
+    uses = TemplateUses(
+        values=("now", "filters", "task"),
+        tables={"report": ("name", "format"), "recipient": ("name", "attributes")},
+    )
+    assert [] == unbound(uses, DATA)
+    assert 1 == len(unbound(TemplateUses(tables={"report": ("nmae",)}), DATA))
+
+
 @pytest.mark.parametrize(
     ("uses", "words"),
     [

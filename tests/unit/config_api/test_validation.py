@@ -161,6 +161,17 @@ TRIGGER = TASK["triggers"][0]
         ({"notification": {"to": ["ok@example.com", "a@b..c"]}}, "notification.to.1"),
         ({"test_mode": {"address": "a@b..c"}}, "test_mode.address"),
         ({"name": "a\nb"}, "name"),
+        ({"mail": {"subject": "Report {{7*7}}"}}, "mail.subject"),
+        ({"mail": {"subject": "Sales {{ total }}"}}, "mail.subject"),
+        ({"mail": {"subject": "Sales {{ meta.report }}"}}, "mail.subject"),
+        ({"mail": {"subject": "Sales {{ task.name"}}, "mail.subject"),
+        ({"mail": {"body": "{% if task.name %}x{% endif %}"}}, "mail.body"),
+        ({"mail": {"body": "<p>{{ recipient.secrets.pin }}</p>"}}, "mail.body"),
+        ({"mail": {"body": "{{ now | date('%Q') }}"}}, "mail.body"),
+        (
+            {"reports": [{**TASK["reports"][0], "storage": [{"storage_id": "s", "path": "{{ vFolder }}"}]}]},
+            "reports.0.storage.0.path",
+        ),
         (
             {"reports": [{**TASK["reports"][0], "storage": [{"storage_id": "s", "path": "../x"}]}]},
             "reports.0.storage.0.path",
@@ -173,6 +184,24 @@ TRIGGER = TASK["triggers"][0]
 )
 def test_what_is_wrong_in_a_task_is_named_by_its_place(changes: dict[str, Any], field: str) -> None:
     assert field in _fields(_task(**changes))
+
+
+def test_a_wrong_tag_is_told_with_its_place_and_the_names_there_are() -> None:
+    draft = _task(mail={"subject": "Sales {{ total }} {{ nobody }}", "body": "one\ntwo {{ totl }}"})
+    found = [(each.field, each.message, each.remedy) for each in check(draft)]
+    assert ["mail.subject", "mail.subject", "mail.body"] == [field for field, _, _ in found]
+    assert "line 1, column 7: the tag '{{ total }}' names 'total'" in found[0][1]
+    assert "line 2, column 5" in found[2][1]
+    assert "task.name" in found[0][2]
+    assert "report.name" not in found[0][2]
+
+
+def test_a_wrong_tag_in_the_name_of_a_file_is_refused() -> None:
+    assert {"file_name"} == _fields(ReportDraft.model_validate({**REPORT, "file_name": "{{ nonsense }}"}))
+    known = (
+        "{{ meta.report }} {{ iteration.value }} {{ meta.now | date('%Y-%m') }} {{ recipient.attributes.x }}"
+    )
+    assert set() == _fields(ReportDraft.model_validate({**REPORT, "file_name": known}))
 
 
 @pytest.mark.parametrize(

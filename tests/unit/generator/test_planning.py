@@ -1,19 +1,24 @@
 """Who gets which file, made from which data."""
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.base import Reason, Selection
 from contracts.configuration import (
+    FieldItem,
     HubSettings,
     MailSettings,
     OutputFormat,
     Scope,
     StorageTarget,
     TaskVersion,
+    TemplateUses,
     TestMode,
 )
 from contracts.events import Channel
-from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedMail
+from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedMail, PlannedReader
+from generator.domain.outcomes import about
 from generator.domain.request import Limits, NoAnswer, Verdict, prepare, questions
 from support.tasks import (
     answered,
@@ -391,6 +396,60 @@ def test_values_are_escaped_in_a_body_that_is_html() -> None:
         catalog(people=[person("ann", title="<script>")]),
     )
     assert mail_of(plan, "ann").body == "<p>&lt;script&gt;</p>"
+
+
+SHOWS_RECIPIENT = TemplateUses(recipient=True)
+
+
+def test_a_template_that_shows_the_recipient_makes_a_file_for_each_person() -> None:
+    letter = template().model_copy(update={"uses": SHOWS_RECIPIENT})
+    shop = catalog(templates=[letter], people=[person("ann", region="N"), person("bob")])
+    plan = made(task(recipients=(to("ann"), to("bob"))), shop)
+    readers = {unit.id: unit.recipient for unit in plan.units}
+    got = {each.recipient_id: readers[each.units[0]] for each in plan.deliveries}
+    ann = PlannedReader(name="Ann", email="ann@example.com", attributes={"region": "N"})
+    assert {"ann": ann, "bob": PlannedReader(name="Bob", email="bob@example.com")} == got
+    assert {1} == {len(each.units) for each in plan.deliveries}
+
+
+def test_templates_show_what_the_plan_says_of_a_file() -> None:
+    letter = template().model_copy(update={"uses": SHOWS_RECIPIENT})
+    flights = report(iteration=over(), filters=(fixed("Month", "March"),))
+    shop = catalog(reports=[flights], templates=[letter], people=[person("ann", region="N")])
+    plan = made(task(), shop, values=["AA"])
+    meta = about(plan, plan.reports[0], plan.units[0])
+    assert ("Flights", "xlsx", "Flights daily", "task") == (meta.report, meta.format, meta.task, meta.task_id)
+    assert ("AA", "Airline", "March") == (meta.iteration, meta.iteration_field, meta.filters)
+    assert ("Ann", "ann@example.com", {"region": "N"}) == (meta.recipient, meta.email, meta.attributes)
+    assert "2026-03-02T09:00:00+01:00" == meta.now.isoformat()
+
+
+def test_a_template_that_shows_no_recipient_is_shared_and_carries_none() -> None:
+    for uses in (None, TemplateUses(recipient=False)):
+        shop = catalog(templates=[template().model_copy(update={"uses": uses})])
+        shop = replace(shop, recipients={"ann": person("ann"), "bob": person("bob")})
+        plan = made(task(recipients=(to("ann"), to("bob"))), shop)
+        assert [None] == [unit.recipient for unit in plan.units]
+
+
+def test_a_template_that_shows_the_recipient_is_made_once_where_nobody_gets_it_by_name() -> None:
+    letter = template().model_copy(update={"uses": SHOWS_RECIPIENT})
+    version = task(
+        recipients=(to("ann", email=False, hub=False),),
+        reports=(entry(storage=(StorageTarget(storage_id="share"),)),),
+    )
+    plan = made(version, catalog(templates=[letter], storage=[space()]))
+    assert [None] == [unit.recipient for unit in plan.units]
+
+
+def test_a_data_item_named_recipient_hides_the_short_spelling() -> None:
+    uses = TemplateUses(tables={"recipient": ("name",)})
+    letter = template().model_copy(update={"uses": uses})
+    people = [person("ann"), person("bob")]
+    bound = report(data=(FieldItem(name="recipient", field="Recipient"),))
+    version = task(recipients=(to("ann"), to("bob")))
+    assert 1 == len(made(version, catalog(reports=[bound], templates=[letter], people=people)).units)
+    assert 2 == len(made(version, catalog(templates=[letter], people=people)).units)
 
 
 def test_a_wrong_tag_in_the_subject_stops_mails_and_nothing_else() -> None:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from rendering.autocorrect import holds_opening
 from rendering.model import Problem, TemplateError
 from rendering.opc import Package, descendants, local
-from rendering.tags import Statement, pieces, statement
+from rendering.tags import Statement, has_tags, opens_statement, pieces, statement
 from rendering.xlsx.anchors import ONCE, fixed_parts, in_a_loop
 
 Element = Any
@@ -23,11 +24,11 @@ def block_problems(package: Package) -> list[Problem]:
         for part in package.related(main, "sharedStrings")
         for item in descendants(package.xml(part), "si")
     ]
-    some = any("{%" in text for text in strings)
+    some = any(has_tags(text) for text in strings)
     problems: list[Problem] = []
     for sheet in descendants(package.xml(main), "sheet"):
         part = targets.get(next((str(v) for k, v in sheet.attrib.items() if k.endswith("}id")), ""), "")
-        if part in package and (some or b"{%" in package.read(part)):
+        if part in package and (some or holds_opening(package.read(part))):
             rows = list(_rows(package.xml(part), strings))
             name = str(sheet.get("name", ""))
             problems.extend(_of_sheet(rows, name))
@@ -104,7 +105,7 @@ def _of_sheet(rows: list[list[tuple[str, str]]], name: str) -> Iterator[Problem]
 
 def _statement(text: str, place: str) -> Statement | None:
     """The statement a cell consists of; what is wrong with its words is told elsewhere."""
-    if not text.strip().startswith("{%"):
+    if not opens_statement(text.strip()):
         return None
     try:
         found = list(pieces(text.strip(), place))

@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from rendering.autocorrect import holds_opening
 from rendering.language import Language, Scope
 from rendering.media import Media
 from rendering.model import RenderData, RenderOptions, TemplateError
@@ -137,7 +138,7 @@ def open_book(package: Package, scope: Scope, options: RenderOptions) -> Book:
         if rel is None or rel.kind != "worksheet" or rel.target not in package:
             continue
         content = package.read(rel.target)
-        if strings.tagged or b"{{" in content or b"{%" in content or has_tags(sheet.get("name", "")):
+        if strings.tagged or holds_opening(content) or has_tags(sheet.get("name", "")):
             xml = package.xml(rel.target)
             book.sheets.append(Sheet(sheet.get("name", ""), rel.target, xml, scope))
     return book
@@ -279,7 +280,7 @@ def _drawings(book: Book) -> None:
 def _drawing(book: Book, part: str, scope: Scope, move: Callable[[str], str]) -> None:
     content = book.package.read(part)
     chart = any(space in content[:2_000] for space in _CHART_SPACES)
-    texts = b"{" in content and (b"{{" in content or b"{%" in content or b"}}" in content)
+    texts = holds_opening(content) or (b"{" in content and b"}}" in content)
     linked = b"textlink=" in content
     if not texts and not ((chart or linked) and book.plans):
         return

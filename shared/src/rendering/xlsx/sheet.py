@@ -8,7 +8,17 @@ from typing import Any
 from rendering.language import Language, Scope
 from rendering.model import RESERVED_COLUMNS, Scalar, TemplateError
 from rendering.opc import child, local
-from rendering.tags import PICTURE_ROOTS, TEXT, Expression, Statement, expression, has_tags, pieces, statement
+from rendering.tags import (
+    PICTURE_ROOTS,
+    TEXT,
+    Expression,
+    Statement,
+    expression,
+    has_tags,
+    opens_statement,
+    pieces,
+    statement,
+)
 from rendering.xlsx.formula import column_name, column_number, split_cell
 from rendering.xlsx.known import MAX_KNOWN, Column
 from rendering.xlsx.layout import Plan, Turn, lay_out, read
@@ -129,9 +139,10 @@ class Sheet:
         found: list[tuple[int, Statement]] = []
         for (row, column), cell in sorted(self.tagged.items()):
             text = cell.text.strip()
-            if text.startswith("{%") and text[2:].lstrip("-+ ").startswith("sheet "):
-                place = f"{self.name}!{column}{row}"
-                found.append((row, statement(next(iter(pieces(text, place))).body, place)))
+            place = f"{self.name}!{column}{row}"
+            first = next(iter(pieces(text, place))) if opens_statement(text) else None
+            if first is not None and first.body.startswith("sheet "):
+                found.append((row, statement(first.body, place)))
         return found
 
     def _filled(self, row: int) -> int:

@@ -25,6 +25,7 @@ def main() -> int:
         "values": sorted(report.values),
         "tables": {name: sorted(columns) for name, columns in report.tables.items()},
         "images": sorted(report.images),
+        "recipient": report.recipient,
         "places": {name[:400]: place[:400] for name, place in report.places.items()},
     }
     if len(report.places) > _NAMES:

@@ -14,6 +14,7 @@ from contracts.configuration import (
     TemplateUses,
     VariableItem,
 )
+from rendering.vocabulary import begins_a_name
 
 FIELD_COLUMN = "value"
 """The one column of a field's table (docs/architecture/generation.md)."""
@@ -47,7 +48,7 @@ def _values(uses: TemplateUses, data: Sequence[DataItem]) -> Iterator[Problem]:
     # A loop may name a table without naming a column, so a table is as good as a value here.
     bound = [item.name for item in data if not isinstance(item, ChartItem)]
     for name in uses.values:
-        if name not in bound:
+        if name not in bound and not begins_a_name((name,)):
             yield _missing(uses, name, name, "a value", bound)
 
 
@@ -59,6 +60,8 @@ def _tables(uses: TemplateUses, data: Sequence[DataItem]) -> Iterator[Problem]:
             place = _place(uses, name)
             message = f"{name!r} is one value, and the template ({place}) takes columns or rows of it"
             yield Problem("data", message, "bind a table under this name, or show the value alone")
+        elif name not in tables and columns and all(begins_a_name((name, each)) for each in columns):
+            continue  # a name about the report itself, such as task.name
         elif name not in tables:
             yield _missing(uses, name, name, "a table", tables)
         elif (known := columns_of(tables[name])) is not None:

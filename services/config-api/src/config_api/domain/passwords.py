@@ -1,19 +1,18 @@
 """Whether the passwords of a task's files can be what they are meant to be. No secret is ever repeated."""
 
-import re
 from collections.abc import Iterator
 
 from config_api.domain.drafts import MASK, TaskDraft
 from config_api.domain.errors import Problem
 from contracts.configuration import OutputFormat, TaskReport
+from rendering.phrases import has_tags, problems
+from rendering.vocabulary import Place, known
 
 LOCKABLE = frozenset(
     {OutputFormat.PDF, OutputFormat.XLSX, OutputFormat.XLSM, OutputFormat.DOCX, OutputFormat.PPTX}
 )
 """Formats that have passwords of their own; all others go into an encrypted archive."""
 _LEAST, _MOST = 8, 127
-_TAG = re.compile(r"\{\{\s*([\w.-]+)[^}]*\}\}")
-_KNOWN = re.compile(r"^(iteration\.value|recipient\.(name|email|attributes\.[\w-]+|secrets\.[\w-]+))$")
 
 
 def password_problems(draft: TaskDraft) -> Iterator[Problem]:
@@ -49,11 +48,10 @@ def _target(path: str, draft: TaskDraft) -> tuple[TaskReport, str] | None:
 
 
 def _text(field: str, text: str) -> Iterator[Problem]:
-    for tag in _TAG.findall(text):
-        if not _KNOWN.match(tag):
-            message = "has a tag that passwords do not know"
-            known = "iteration.value, recipient.name, .email, .attributes.<name> and .secrets.<name>"
-            yield Problem(field, message, f"known are {known}")
-    if not _TAG.search(text) and not _LEAST <= len(text.encode()) <= _MOST:
+    # What is wrong with a tag is not repeated: the words of the problem would hold a part of the secret.
+    if problems(text, Place.PASSWORD):
+        message = "has a tag that passwords do not know, or that cannot be read"
+        yield Problem(field, message, f"Write {{{{ name }}}}; a password can show: {known(Place.PASSWORD)}")
+    if not has_tags(text) and not _LEAST <= len(text.encode()) <= _MOST:
         message = f"has not between {_LEAST} characters and {_MOST} bytes"
         yield Problem(field, message, "choose another password")

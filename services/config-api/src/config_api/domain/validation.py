@@ -24,6 +24,7 @@ from config_api.domain.drafts import (
 from config_api.domain.errors import Problem
 from config_api.domain.formats import Source, format_problems
 from config_api.domain.passwords import password_problems
+from config_api.domain.tags import report_tags, task_tags
 from contracts.base import EARLIEST, LATEST
 from contracts.configuration import (
     ChartItem,
@@ -67,9 +68,9 @@ def check(draft: Draft, templates: Mapping[str, Source] | None = None) -> list[P
     elif isinstance(draft, StorageSpaceDraft):
         problems += _storage(draft)
     elif isinstance(draft, ReportDraft):
-        problems += _report(draft)
+        problems += [*_report(draft), *report_tags(draft)]
     elif isinstance(draft, TaskDraft):
-        problems += _task(draft, templates or {})
+        problems += [*_task(draft, templates or {}), *task_tags(draft)]
     return problems
 
 

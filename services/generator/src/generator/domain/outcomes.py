@@ -17,6 +17,8 @@ from contracts.events import (
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
 from generator.domain.admission import Fail, Skip
 from generator.domain.request import Firing, TaskSetup
+from generator.domain.wording import shown_filters
+from rendering.model import Meta
 
 
 def planned(plan: ExecutionPlan, stored: ObjectRef) -> ExecutionPlanned:
@@ -80,9 +82,23 @@ def find(plan: ExecutionPlan, unit_id: str) -> tuple[PlannedUnit, PlannedReport]
     return None if unit is None or report is None else (unit, report)
 
 
-def moment(plan: ExecutionPlan) -> datetime:
-    """Return the time a report shows as now: when it was due, in the trigger's zone, as in file names."""
-    return plan.trigger.due_at.astimezone(ZoneInfo(plan.timezone))
+def about(plan: ExecutionPlan, report: PlannedReport, unit: PlannedUnit) -> Meta:
+    """Return what a template can show about the file itself. Now is when the run was due, in its zone."""
+    reader = unit.recipient
+    return Meta(
+        now=plan.trigger.due_at.astimezone(ZoneInfo(plan.timezone)),
+        report=report.name,
+        format=report.format.value,
+        task=plan.task_name,
+        task_id=plan.task_id,
+        execution_id=plan.execution_id,
+        iteration=unit.iteration_value or "",
+        iteration_field=report.iteration_field or "",
+        filters=shown_filters(unit.selections, report.iteration_field),
+        recipient=reader.name if reader else "",
+        email=reader.email if reader else "",
+        attributes=reader.attributes if reader else {},
+    )
 
 
 def generated(

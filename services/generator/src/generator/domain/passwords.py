@@ -11,7 +11,7 @@ from typing import Protocol
 from contracts.binding import bound_to
 from contracts.configuration import Recipient, TaskReport, TaskVersion
 from generator.domain.selections import PlanProblemError
-from generator.domain.tags import Context, TagError, render
+from generator.domain.tags import Context, TagError, mentions, render
 from rendering.protect import ProtectionError, check_password
 
 KINDS = ("open", "edit", "zip")
@@ -59,7 +59,7 @@ class Locks:
     @property
     def personal(self) -> bool:
         """Whether each recipient needs a file of their own."""
-        return any("recipient." in text for text in (*self.texts.values(), *self.by_value.values()))
+        return any(mentions(text, "recipient") for text in (*self.texts.values(), *self.by_value.values()))
 
     @property
     def zipped(self) -> bool:

@@ -6,8 +6,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts.base import Reason
-from contracts.configuration import TaskVersion
-from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReport, PlannedUnit
+from contracts.configuration import Recipient, TaskVersion
+from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReader, PlannedReport, PlannedUnit
 from generator.domain.admission import Fail
 from generator.domain.deliveries import Files, mails, publications, storages
 from generator.domain.names import Namer
@@ -108,10 +108,15 @@ def _named(
             selections=draft.selections,
             sealed=sealed,
             iteration_value=draft.iteration_value,
+            recipient=_reader(owner) if owner else None,
             conditions=draft.conditions,
             skip=draft.skip,
         )
     return Files(units, wanted)
+
+
+def _reader(owner: Recipient) -> PlannedReader:
+    return PlannedReader(name=owner.name, email=owner.email or "", attributes=owner.attributes)
 
 
 def _delivered(files: Files, deliveries: Iterable[PlannedDelivery]) -> tuple[PlannedUnit, ...]:

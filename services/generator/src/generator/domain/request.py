@@ -130,6 +130,20 @@ class SlicedReport:
     slices: tuple[Slice, ...]
     locks: Locks = field(default_factory=Locks)
 
+    @property
+    def personal(self) -> bool:
+        """Whether the bytes of its files differ from person to person: by password, or by what they show."""
+        return self.locks.personal or self.shows_recipient
+
+    @property
+    def shows_recipient(self) -> bool:
+        """Whether the template shows the recipient; a data item of the report may hide the short spelling."""
+        uses = self.template.uses if self.template else None
+        if uses is None:
+            return False
+        bare = "recipient" in uses.tables or "recipient" in uses.values
+        return bool(uses.recipient) or (bare and all(item.name != "recipient" for item in self.report.data))
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from contracts.base import Reason, Selection
 from contracts.configuration import Condition, Report, TaskReport
 from contracts.ids import unit_id
-from generator.domain.people import Audience, Person
+from generator.domain.people import WAYS, Audience, Person
 from generator.domain.request import (
     Answer,
     NoAnswer,
@@ -39,7 +39,7 @@ class Draft:
     """Who sees it in the Hub; the same holds."""
     skip: Reason | None = None
     owner: Person | None = None
-    """The one person the file is made for, because its password is theirs."""
+    """The one person the file is made for, because its password is theirs or it shows them."""
 
     @property
     def wanted(self) -> bool:
@@ -58,7 +58,8 @@ def fingerprint(
     """Return what tells one file of an execution from another: all that determines its bytes.
 
     `selections` are canonical. Conditions count, as they determine whether there are bytes at all. Names and
-    recipients do not: people who may see the same share the file, unless its password is of one of them.
+    recipients do not: people who may see the same share the file, unless its password is of one of them,
+    or it shows one of them.
     Passwords count as they are sealed: an id must not let anybody try passwords.
     """
     report, template, entry = item.report, item.template, item.entry
@@ -130,8 +131,12 @@ def _of_slice(
 
 
 def _audiences(item: SlicedReport, part: Slice) -> list[tuple[Person | None, Audience]]:
-    """Return who shares a file: all people of a slice, or each alone where a password is personal."""
-    if item.locks.personal:
+    """Return who shares a file: all people of a slice, or each alone where files differ by person.
+
+    A file that shows its recipient, and that nobody gets by mail or in the Hub, is made once and shows none.
+    """
+    reached = any(person.has(way) for person in part.people for way in WAYS)
+    if item.locks.personal or (item.shows_recipient and reached):
         return [(person, Audience([person])) for person in part.people]
     return [(None, Audience(part.people))]
 

@@ -12,6 +12,7 @@ from generator.domain.admission import late
 from generator.domain.previews import Sketch, Sources, refused, sketch, unit
 from generator.domain.request import NoAnswer, Values
 from generator.domain.selections import FieldValue, PlanProblemError
+from generator.domain.wording import shown_filters
 from generator.ports import PreviewSources, Questions, Unmet
 from generator.use_cases.making import MakeFile
 from rendering.model import Meta
@@ -75,8 +76,16 @@ class PreviewReport:
         meta = Meta(
             now=self.clock.now(),
             report=found.report.name,
+            format=found.planned.format.value,
             task="Preview",
+            task_id="preview",
+            execution_id=request.preview_id,
             iteration=planned.iteration_value or "",
+            iteration_field=found.planned.iteration_field or "",
+            filters=shown_filters(planned.selections, found.planned.iteration_field),
+            recipient=recipient.name if recipient else "",
+            email=(recipient.email or "") if recipient else "",
+            attributes=recipient.attributes if recipient else {},
         )
         made = await self.make(found.planned, planned, meta, folder=f"previews/{request.preview_id}")
         if isinstance(made, Unmet):

@@ -9,11 +9,10 @@ import structlog
 from contracts.base import Reason
 from contracts.events import ReportGenerated, ReportRequested
 from generator.domain.admission import late
-from generator.domain.outcomes import failed, find, generated, moment, skipped
+from generator.domain.outcomes import about, failed, find, generated, skipped
 from generator.domain.patience import next_attempt
 from generator.ports import Busy, Claim, Plans, Settled, SettledUnit, Units, Unmet
 from generator.use_cases.making import MakeFile
-from rendering.model import Meta
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
@@ -147,10 +146,7 @@ class RenderReport:
         unit, report = found
         if unit.skip is not None:
             return skipped(request, unit.skip)
-        # No recipient: people who may see the same data share the file.
-        meta = Meta(
-            now=moment(plan), report=report.name, task=plan.task_name, iteration=unit.iteration_value or ""
-        )
+        meta = about(plan, report, unit)
         made = await self.make(report, unit, meta, folder=f"artifacts/{request.execution_id}/{unit.id}")
         if isinstance(made, Unmet):
             return skipped(request, made.reason)

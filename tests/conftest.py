@@ -1,6 +1,11 @@
 """Fixtures for everybody; they live in `tests/support`."""
 
 import pytest
+from hypothesis import settings
+
+# The time an example takes says something about the machine and nothing about the code.
+settings.register_profile("broadsheet", deadline=None)
+settings.load_profile("broadsheet")
 
 pytest_plugins = ["support.servers", "support.qix_frames"]
 

@@ -249,8 +249,10 @@ def copy(address: str, state: AddressState, **more: Any) -> MailAddress:
         (
             copy("bob@example.org", AddressState.ACCEPTED, resent=True),
             "possibly-sent-twice",
-            "bob@example.org may have received the mail twice: the first attempt got no answer, "
-            + "so it was sent once more, as the task is set to do.",
+            (
+                "bob@example.org may have received the mail twice: the first attempt got no answer, "
+                "so it was sent once more, as the task is set to do."
+            ),
         ),
     ],
 )

@@ -6,14 +6,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from contracts.asyncapi import document
 from contracts.base import Event
-from contracts.catalog import TopicSpec, topics
 from contracts.compatibility import Schema, breaking_changes
 from contracts.events import EVENT_TYPES
 
@@ -38,68 +37,13 @@ def schema_of(event: type[Event]) -> Schema:
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of every topic, for readers of the bus."""
-    by_type = {event.ce_type(): event for event in EVENT_TYPES}
-    messages = {event.ce_type(): _message(event) for event in EVENT_TYPES}
-    channels = {spec.name: _channel(spec, by_type) for spec in topics()}
-    operations = {
-        f"{verb}-{spec.name}": {
-            "action": verb,
-            "channel": {"$ref": f"#/channels/{spec.name}"},
-            "summary": f"{'Published' if verb == 'send' else 'Read'} by {', '.join(who)}.",
-        }
-        for spec in topics()
-        for verb, who in (("send", spec.producers), ("receive", spec.consumers))
-    }
-    return {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "Broadsheet events",
-            "version": "1.0.0",
-            "description": "CloudEvents 1.0 in Kafka binary mode. Generated from the catalogue; do not edit.",
-        },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": operations,
-        "components": {"messages": messages},
-    }
+    """Return the AsyncAPI document of every topic, with an example of each event."""
+    return document({event.ce_type(): _examples(event)[:1] for event in EVENT_TYPES})
 
 
-def _channel(spec: TopicSpec, by_type: Mapping[str, type[Event]]) -> dict[str, Any]:
-    return {
-        "address": spec.name,
-        "description": (
-            f"{spec.description} Owner: {spec.owner}. Key: {spec.key}. "
-            f"Kept {spec.retention_days} days. Dead letters: {spec.dead_letter_topic}."
-        ),
-        "messages": {by_type[name].TYPE: {"$ref": f"#/components/messages/{name}"} for name in spec.events},
-        "bindings": {"kafka": {"topic": spec.name, "partitions": spec.partitions}},
-    }
-
-
-def _message(event: type[Event]) -> dict[str, Any]:
-    return {
-        "name": event.ce_type(),
-        "summary": (event.__doc__ or "").strip().splitlines()[0],
-        "headers": {
-            "type": "object",
-            "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"],
-            "properties": {
-                "ce_specversion": {"const": "1.0"},
-                "ce_type": {"const": event.ce_type()},
-                "ce_id": {"type": "string", "description": "the same for a repeated fact"},
-                "ce_source": {"type": "string"},
-                "ce_time": {"type": "string", "format": "date-time"},
-                "ce_subject": {"type": "string", "description": "the partition key"},
-                "traceparent": {"type": "string"},
-            },
-        },
-        "payload": {
-            "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": schema_of(event),
-        },
-        "bindings": {"kafka": {"key": {"type": "string", "description": event.KEY}}},
-    }
+def _examples(event: type[Event]) -> list[Any]:
+    paths = sorted(examples_folder(event).glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def problems() -> list[str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
-from contracts import schemas
+from contracts import asyncapi, schemas
 from contracts.base import Event
 from contracts.catalog import TopicSpec, topics
 from contracts.compatibility import breaking_changes
@@ -17,6 +18,7 @@ from contracts.envelope import decode, encode
 from contracts.events import EVENT_TYPES, ExecutionPlanned, TaskTriggered
 
 SERVICES = {"scheduler", "generator", "distributor", "notifier", "config-api", "qlik-listener"}
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 EXAMPLES = [
     pytest.param(event, path, id=f"{event.TYPE}-{path.stem}")
     for event in EVENT_TYPES
@@ -30,6 +32,34 @@ def read(path: Path) -> Any:
 
 def test_committed_schemas_and_asyncapi_are_those_of_the_models() -> None:
     assert [] == schemas.problems()
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = yaml.safe_load(schemas.ASYNCAPI.read_text(encoding="utf-8"))
+
+    assert [] == asyncapi.dangling(document)
+    broken = {"components": {"schemas": {"A": {"$ref": "#/$defs/B"}}}}
+    assert ["#/$defs/B at #/components/schemas/A"] == asyncapi.dangling(broken)
+
+
+def test_the_asyncapi_document_tells_other_teams_what_they_need() -> None:
+    document = schemas.asyncapi()
+
+    assert {"production", "standalone"} == set(document["servers"])
+    for spec in topics():
+        kafka = document["channels"][spec.name]["bindings"]["kafka"]
+        assert spec.retention_days * 86_400_000 == kafka["topicConfiguration"]["retention.ms"]
+        assert spec.max_message_bytes == kafka["topicConfiguration"]["max.message.bytes"]
+        subscribe = document["operations"][f"subscribe-{spec.name}"]
+        assert subscribe["action"] == "receive"
+        assert subscribe["bindings"]["kafka"]["groupId"]["type"] == "string"
+    for event in EVENT_TYPES:
+        message = document["components"]["messages"][event.ce_type()]
+        assert message["bindings"]["kafka"]["key"]["type"] == "string"
+        headers = document["components"]["schemas"][f"{event.__name__}Headers"]
+        sent = encode(event.model_validate(message["examples"][0]["payload"]), source="x", time=NOW).headers
+        Draft202012Validator(headers).validate(dict(sent))
+        assert set(sent) <= set(headers["required"])
 
 
 def test_no_file_of_the_catalogue_belongs_to_nobody() -> None:

@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from contracts.events import TaskTriggered, TriggerSkipped
+from contracts.schedules import TriggerProblem
 from scheduler.domain.model import Cursor
 from scheduler.domain.reloads import Awaited, Reload, ReloadStatus
-from scheduler.ports import ConfiguredTask, Note
+from scheduler.ports import ConfiguredTask, Note, UnreadableTask
 
 
 class FakeTasks:
-    def __init__(self, *tasks: ConfiguredTask) -> None:
+    def __init__(self, *tasks: ConfiguredTask | UnreadableTask) -> None:
         self.tasks = list(tasks)
 
-    async def all(self) -> AsyncIterator[ConfiguredTask]:
+    async def all(self) -> AsyncIterator[ConfiguredTask | UnreadableTask]:
         for task in self.tasks:
             yield task
 
@@ -21,16 +22,29 @@ class FakeTasks:
 class FakeOccurrences:
     def __init__(self) -> None:
         self.recorded: dict[str, TaskTriggered | TriggerSkipped] = {}
+        self.recorded_at: dict[str, datetime] = {}
         self.cursors: dict[str, Cursor] = {}
+        self.broken: dict[str, Exception] = {}
+        """What recording an occurrence of a trigger raises."""
 
     async def cursor(self, trigger_id: str) -> Cursor | None:
         return self.cursors.get(trigger_id)
 
     async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
-        del at
+        if (error := self.broken.get(events[0].trigger.trigger_id)) is not None:
+            raise error
         new = [event for event in events if event.execution_id not in self.recorded]
         self.recorded |= {event.execution_id: event for event in new}
+        self.recorded_at |= {event.execution_id: at for event in new}
         return len(new)
+
+    async def skipped_after(self, execution_ids: Sequence[str], at: datetime) -> set[str]:
+        found = {key: self.recorded_at[key] for key in execution_ids if key in self.recorded}
+        return {
+            key
+            for key, recorded_at in found.items()
+            if recorded_at > at and isinstance(self.recorded[key], TriggerSkipped)
+        }
 
     async def move(self, trigger_id: str, before: Cursor | None, after: Cursor) -> bool:
         if self.cursors.get(trigger_id) != before:
@@ -59,6 +73,9 @@ class FakeReloadMarks:
 
     async def advance(self, connection_id: str, to: datetime) -> None:
         self.marks[connection_id] = max(to, self.marks.get(connection_id, to))
+
+    async def set_back(self, connection_id: str, to: datetime) -> None:
+        self.marks[connection_id] = self.reads[connection_id] = to
 
     async def read(self, connection_id: str, at: datetime) -> None:
         self.reads[connection_id] = max(at, self.reads.get(connection_id, at))
@@ -90,6 +107,19 @@ class FakeSightings:
             for each in self.notes.values()
             if each.trigger_id == trigger_id and each.opens_at > after
         ]
+
+
+class FakeTriggerProblems:
+    def __init__(self) -> None:
+        self.found: dict[str, list[TriggerProblem]] = {}
+
+    async def replace(self, source: str, found: Sequence[TriggerProblem]) -> Sequence[TriggerProblem]:
+        before = {(each.task_id, each.trigger_id) for each in self.found.get(source, [])}
+        self.found[source] = list(found)
+        return [each for each in found if (each.task_id, each.trigger_id) not in before]
+
+    def codes(self, source: str = "scheduler") -> dict[str, str]:
+        return {each.trigger_id: each.reason.code for each in self.found.get(source, [])}
 
 
 class FakeEvents:

@@ -401,6 +401,18 @@ class TestMode(Wire):
     address: Email
 
 
+class TriggerSeries(Wire):
+    """What identifies the runs of a trigger, kept while the trigger stays in its task."""
+
+    since: Utc | None = Field(
+        default=None, description="when it was added to the task; null if that was before this was recorded"
+    )
+    by_trigger_id: bool = Field(
+        default=False,
+        description="made while trigger ids were unique over all tasks: the id alone identifies its runs",
+    )
+
+
 class TaskVersion(Wire):
     """A task as it was configured at one moment; never changed once stored."""
 
@@ -424,6 +436,10 @@ class TaskVersion(Wire):
             "passwords of files, encrypted: reports.<id>.open_password, edit_password or zip_password, a "
             "text that may have tags; with .<iteration value> behind it, for that value only"
         ),
+    )
+    series: dict[str, TriggerSeries] = Field(
+        default_factory=dict,
+        description="by trigger id; a trigger without one was made while ids were unique over all tasks",
     )
     created_at: Utc
     created_by: str

@@ -4,7 +4,7 @@ Documents are `{"_id": ..., **model_dump(mode="json")}` of the models in contrac
 is the only writer and uses the names and functions of this module, too.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -62,6 +62,14 @@ def from_document(model: type[M], document: Mapping[str, Any]) -> M:
         ) from error
 
 
+LeftOut = Callable[[str, Permanent], None]
+"""Told of a task that cannot be read: its id, and why."""
+
+
+def _log_left_out(task_id: str, error: Permanent) -> None:
+    log.error("task left out", task_id=task_id, reason=error.message)
+
+
 class ConfigurationReader:
     """Reads single entities; None means there is none of that id.
 
@@ -80,34 +88,39 @@ class ConfigurationReader:
         """Return a task as it was configured in a version."""
         return await self._one(TASK_VERSIONS, TaskVersion, task_version_key(task_id, version))
 
-    async def tasks_with_triggers(self) -> AsyncIterator[tuple[TaskHead, TaskVersion]]:
+    async def tasks_with_triggers(
+        self, left_out: LeftOut = _log_left_out
+    ) -> AsyncIterator[tuple[TaskHead, TaskVersion]]:
         """Yield every task that has a trigger, enabled or not, in its current version, by id.
 
-        A task whose documents do not fit is logged and left out; it must not stop the others.
+        A task whose documents do not fit stops no other: `left_out` is called with its id and the reason.
         """
         batch: list[TaskHead] = []
         with store_errors():
             async for document in self._store.db[TASKS].find().sort("_id"):
-                head = _lenient(TaskHead, document)
-                if head is not None:
-                    batch.append(head)
+                try:
+                    batch.append(from_document(TaskHead, document))
+                except Permanent as error:
+                    left_out(str(document["_id"]), error)
                 if len(batch) == _BATCH:
-                    for pair in await self._versions(batch):
+                    for pair in await self._versions(batch, left_out):
                         yield pair
                     batch = []
-            for pair in await self._versions(batch):
+            for pair in await self._versions(batch, left_out):
                 yield pair
 
-    async def _versions(self, heads: list[TaskHead]) -> list[tuple[TaskHead, TaskVersion]]:
+    async def _versions(self, heads: list[TaskHead], left_out: LeftOut) -> list[tuple[TaskHead, TaskVersion]]:
         keys = {task_version_key(head.id, head.current_version): head for head in heads}
         found = self._store.db[TASK_VERSIONS].find(
             {"_id": {"$in": list(keys)}, "triggers.0": {"$exists": True}}
         )
         pairs = []
         async for document in found:
-            version = _lenient(TaskVersion, document)
-            if version is not None:
-                pairs.append((keys[document["_id"]], version))
+            head = keys[document["_id"]]
+            try:
+                pairs.append((head, from_document(TaskVersion, document)))
+            except Permanent as error:
+                left_out(head.id, error)
         return sorted(pairs, key=lambda pair: pair[0].id)
 
     async def report(self, report_id: str) -> Report | None:
@@ -148,11 +161,3 @@ class ConfigurationReader:
                 async for document in self._store.db[collection].find({"_id": {"$in": batch}}):
                     found[document["_id"]] = from_document(model, document)
         return found
-
-
-def _lenient(model: type[M], document: Document) -> M | None:
-    try:
-        return from_document(model, document)
-    except Permanent as error:
-        log.error("configuration left out", reason=error.message)  # noqa: TRY400 - the reason is all there is
-        return None

@@ -8,7 +8,9 @@ from runtime.service import Service, Start
 from runtime.store import Store, open_store
 from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
+from scheduler.adapters.problems import MongoTriggerProblems
 from scheduler.adapters.sightings import MongoSightings
+from scheduler.clock_watch import ClockWatch
 from scheduler.domain.model import Patience
 from scheduler.settings import SchedulerSettings
 from scheduler.use_cases import tick
@@ -31,17 +33,22 @@ def scheduler(settings: SchedulerSettings) -> Start:
         patience = Patience(grace_s=settings.missed_after_s, late_s=settings.late_patience_s)
         sightings, marks = MongoSightings(store), MongoReloadMarks(store)
         await sightings.ensure_indexes()
+        problems, watch = MongoTriggerProblems(store), ClockWatch(clock)
+        await problems.ensure_indexes()
+        service.ready_when(watch.problems)
         awake_since = clock.now()
 
         async def one_tick() -> None:
             if await tick(
-                clock.now(),
+                watch.look(),
                 tasks=tasks,
                 occurrences=occurrences,
                 sightings=sightings,
                 marks=marks,
                 patience=patience,
                 awake_since=awake_since,
+                problems=problems,
+                set_back=watch.set_back,
             ):
                 relay.nudge()
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from contracts.base import Reason
 from contracts.configuration import TaskVersion
 from contracts.events import TaskTriggered, TriggerSkipped
+from contracts.schedules import TriggerProblem
 from contracts.sites import PushKind, SitePush
 from scheduler.domain.model import Cursor
 from scheduler.domain.reloads import Awaited, Reload
@@ -20,19 +22,38 @@ class ConfiguredTask:
     version: TaskVersion
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableTask:
+    """A task that is stored in a form that cannot be read; none of its triggers can start it."""
+
+    task_id: str
+    reason: Reason
+
+
 class Tasks(Protocol):
     """The configuration."""
 
-    def all(self) -> AsyncIterator[ConfiguredTask]:
+    def all(self) -> AsyncIterator[ConfiguredTask | UnreadableTask]:
         """Yield every task with its current version. Raises Transient."""
+        ...
+
+
+class TriggerProblems(Protocol):
+    """What is wrong with triggers, for people to see."""
+
+    async def replace(self, source: str, found: Sequence[TriggerProblem]) -> Sequence[TriggerProblem]:
+        """Keep what a source has found now in place of what it found before; return what is new.
+
+        A problem that stays keeps the `since` it was first written with. Raises Transient.
+        """
         ...
 
 
 class Occurrences(Protocol):
     """The ledger of due times: what was decided is there before it is published."""
 
-    async def cursor(self, trigger_id: str) -> Cursor | None:
-        """Return how far a trigger was looked at; None when it never was. Raises Transient."""
+    async def cursor(self, key: str) -> Cursor | None:
+        """Return how far the series of a trigger was looked at; None when it never was. Raises Transient."""
         ...
 
     async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
@@ -42,7 +63,14 @@ class Occurrences(Protocol):
         """
         ...
 
-    async def move(self, trigger_id: str, before: Cursor | None, after: Cursor) -> bool:
+    async def skipped_after(self, execution_ids: Sequence[str], at: datetime) -> set[str]:
+        """Return which of these were recorded as skipped by a clock that was ahead of `at`.
+
+        Raises Transient.
+        """
+        ...
+
+    async def move(self, key: str, before: Cursor | None, after: Cursor) -> bool:
         """Move the cursor if it still stands at `before`; False when another scheduler moved it."""
         ...
 
@@ -136,6 +164,10 @@ class ReloadMarks(Protocol):
         """Move the mark forward, never back. Raises Transient."""
         ...
 
+    async def set_back(self, connection_id: str, to: datetime) -> None:
+        """Move the mark, and when the site was last read, back to `to`: the clock was ahead."""
+        ...
+
     async def read(self, connection_id: str, at: datetime) -> None:
         """Note that the site was asked at `at` and what it answered is recorded. Raises Transient."""
         ...
@@ -147,7 +179,7 @@ class ReloadMarks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A reload that bears on one window of a trigger."""
+    """A reload that bears on one window of a trigger, which is named by the key of its series."""
 
     trigger_id: str
     opens_at: datetime

@@ -14,6 +14,7 @@ from runtime.sites import site_of
 from runtime.store import Store
 from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
+from scheduler.adapters.problems import MongoTriggerProblems
 from scheduler.adapters.pushes import NoPush, Subscriptions, TenantWebhook
 from scheduler.adapters.qlik import RepositoryReloads, TenantReloads
 from scheduler.adapters.sightings import MongoSightings
@@ -49,12 +50,14 @@ class Sites:
         self._tasks, self._occurrences = StoredTasks(self._reader), MongoOccurrences(store)
         self._marks, self._sightings = MongoReloadMarks(store), MongoSightings(store)
         self._events = MongoEvents(store)
+        self._problems = MongoTriggerProblems(store)
         self._states = MongoSiteStates(store, poll_every_s=settings.reload_poll_s)
 
     async def prepare(self) -> None:
         """Create the indexes. Raises Transient."""
         await self._sightings.ensure_indexes()
         await self._events.ensure_indexes()
+        await self._problems.ensure_indexes()
 
     def callbacks(self, wake: Callable[[str], None]) -> Callbacks:
         """Return the addresses that Qlik calls."""
@@ -101,6 +104,7 @@ class Sites:
             tasks=self._tasks,
             occurrences=self._occurrences,
             sightings=self._sightings,
+            problems=self._problems,
         )
         if heard.recorded:
             self._nudge()

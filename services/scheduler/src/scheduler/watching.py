@@ -8,7 +8,7 @@ import structlog
 
 from contracts.triggers import ScheduleTrigger
 from runtime.errors import Permanent, Transient
-from scheduler.ports import Tasks
+from scheduler.ports import ConfiguredTask, Tasks
 from scheduler.site import POLLS, WatchedSite
 
 log = structlog.get_logger(__name__)
@@ -24,6 +24,7 @@ async def connections_waited_for(tasks: Tasks) -> set[str]:
     return {
         app.connection_id
         async for task in tasks.all()
+        if isinstance(task, ConfiguredTask)
         for trigger in task.version.triggers
         if not isinstance(trigger, ScheduleTrigger) and trigger.enabled
         for app in trigger.watched

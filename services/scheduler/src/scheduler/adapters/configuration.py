@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 from runtime.configuration import ConfigurationReader
-from scheduler.ports import ConfiguredTask
+from runtime.errors import Permanent
+from scheduler.ports import ConfiguredTask, UnreadableTask
 
 
 class StoredTasks:
@@ -13,7 +14,14 @@ class StoredTasks:
         """Take the reader of the configuration."""
         self._reader = reader
 
-    async def all(self) -> AsyncIterator[ConfiguredTask]:
+    async def all(self) -> AsyncIterator[ConfiguredTask | UnreadableTask]:
         """Yield every task with its current version. Raises Transient."""
-        async for head, version in self._reader.tasks_with_triggers():
+        unreadable: list[UnreadableTask] = []
+
+        def left_out(task_id: str, error: Permanent) -> None:
+            unreadable.append(UnreadableTask(task_id, error.reason))
+
+        async for head, version in self._reader.tasks_with_triggers(left_out):
             yield ConfiguredTask(enabled=head.enabled, version=version)
+        for task in unreadable:
+            yield task

@@ -1,7 +1,7 @@
 """The ledger of due times, cursors and reload marks in MongoDB.
 
-Collections: `scheduler_occurrences` (_id is the execution id), `scheduler_cursors` (_id is the trigger id),
-`scheduler_reload_marks` (_id is the connection id).
+Collections: `scheduler_occurrences` (_id is the execution id), `scheduler_cursors` (_id is the key of the
+series), `scheduler_reload_marks` (_id is the connection id).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,11 +27,11 @@ class MongoOccurrences:
         self.collection = store.db["scheduler_occurrences"]
         self._cursors = store.db["scheduler_cursors"]
 
-    async def cursor(self, trigger_id: str) -> Cursor | None:
-        """Return how far a trigger was looked at; None when it never was. Raises Transient."""
+    async def cursor(self, key: str) -> Cursor | None:
+        """Return how far the series of a trigger was looked at; None when it never was. Raises Transient."""
         with store_errors():
-            found = await self._cursors.find_one({"_id": trigger_id})
-        return Cursor(at=found["at"], rule=found["rule"]) if found else None
+            found = await self._cursors.find_one({"_id": key})
+        return Cursor(at=found["at"], rule=found["rule"], ahead=found.get("ahead")) if found else None
 
     async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
         """Write down what will be published; return how many were new. Raises Transient."""
@@ -46,9 +46,15 @@ class MongoOccurrences:
                 # Another scheduler, or this one before a crash, has recorded them.
                 return len(documents) - len(faults)
 
-    async def move(self, trigger_id: str, before: Cursor | None, after: Cursor) -> bool:
+    async def skipped_after(self, execution_ids: Sequence[str], at: datetime) -> set[str]:
+        """Return which of these a clock that was ahead of `at` recorded as skipped. Raises Transient."""
+        query = {"_id": {"$in": list(execution_ids)}, "skipped": True, "recorded_at": {"$gt": at}}
+        with store_errors():
+            return {found["_id"] async for found in self.collection.find(query, {"_id": 1})}
+
+    async def move(self, key: str, before: Cursor | None, after: Cursor) -> bool:
         """Move the cursor if it still stands at `before`. Raises Transient."""
-        document = {"_id": trigger_id, **_cursor(after)}
+        document = {"_id": key, **_cursor(after)}
         with store_errors():
             if before is None:
                 try:
@@ -56,7 +62,7 @@ class MongoOccurrences:
                 except DuplicateKeyError:
                     return False
                 return True
-            result = await self._cursors.replace_one({"_id": trigger_id, **_cursor(before)}, document)
+            result = await self._cursors.replace_one({"_id": key, **_cursor(before)}, document)
         return result.matched_count == 1
 
 
@@ -78,6 +84,11 @@ class MongoReloadMarks:
         with store_errors():
             await self._marks.update_one({"_id": connection_id}, {"$max": {"mark": to}}, upsert=True)
 
+    async def set_back(self, connection_id: str, to: datetime) -> None:
+        """Move the mark, and when the site was last read, back. Raises Transient."""
+        with store_errors():
+            await self._marks.update_one({"_id": connection_id}, {"$set": {"mark": to, "read_at": to}})
+
     async def read(self, connection_id: str, at: datetime) -> None:
         """Note that the site was asked at `at` and what it answered is recorded. Raises Transient."""
         with store_errors():
@@ -93,7 +104,7 @@ class MongoReloadMarks:
 def _cursor(cursor: Cursor) -> dict[str, Any]:
     # MongoDB keeps milliseconds; cut here, so that what is read equals what was written.
     at = cursor.at.replace(microsecond=cursor.at.microsecond // 1000 * 1000)
-    return {"at": at, "rule": cursor.rule}
+    return {"at": at, "rule": cursor.rule} | ({"ahead": cursor.ahead} if cursor.ahead else {})
 
 
 def _document(event: TaskTriggered | TriggerSkipped, at: datetime) -> dict[str, Any]:

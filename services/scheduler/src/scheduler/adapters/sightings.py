@@ -1,7 +1,7 @@
 """What reload triggers wait for, and what was seen of their windows, in MongoDB.
 
-Collections: `scheduler_watches` (_id is the trigger id), `scheduler_sightings` (_id names trigger, window,
-app and status, so that the same reload, heard twice or by two listeners, is one document).
+Collections: `scheduler_watches` (_id is the key of the series), `scheduler_sightings` (_id names series,
+window, app and status, so that the same reload, heard twice or by two listeners, is one document).
 """
 
 from collections.abc import Mapping, Sequence

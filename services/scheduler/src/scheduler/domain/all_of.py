@@ -47,15 +47,20 @@ class _Verdict:
     missing: tuple[Reason, ...] = field(default=())
 
 
-def current_cursor(trigger: AllReloadsTrigger, stored: Cursor | None, known_since: datetime) -> Cursor:
+def current_cursor(
+    trigger: AllReloadsTrigger, stored: Cursor | None, known_since: datetime, *, since: datetime | None = None
+) -> Cursor:
     """Return the cursor to go on from: every window that opened up to it has its record or needs none.
 
-    A trigger's first window, and the first after its time of day or zone was changed, opens after that.
+    A trigger's first window, and the first after its time of day or zone was changed, opens after that; so
+    does the first after `since`, when the trigger was added to its task.
     """
     rule = window_rule(trigger) if trigger.enabled else OFF
     if stored is None:
         return Cursor(known_since, rule)
-    return stored if stored.rule == rule else Cursor(max(stored.at, known_since), rule)
+    if stored.rule == rule:
+        return stored if since is None or since <= stored.at else stored.moved(since)
+    return Cursor(max(stored.at, known_since), rule, stored.ahead)
 
 
 def decide_windows(
@@ -89,7 +94,7 @@ def decide_windows(
             # Its day or dates may still be named while it is open.
             break
         reached = window.opens_at
-    return tuple(_decided(trigger, verdicts, task_enabled=task_enabled)), Cursor(reached, cursor.rule)
+    return tuple(_decided(trigger, verdicts, task_enabled=task_enabled)), cursor.moved(reached)
 
 
 def _required(

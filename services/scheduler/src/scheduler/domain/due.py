@@ -22,14 +22,19 @@ def first_cursor(trigger: ScheduleTrigger, known_since: datetime) -> Cursor:
     return Cursor(at=max(start - timedelta(microseconds=1), known_since), rule=fingerprint(trigger))
 
 
-def current_cursor(trigger: ScheduleTrigger, stored: Cursor | None, known_since: datetime) -> Cursor:
-    """Return the cursor to go on from: the stored one, unless the rule was changed since."""
+def current_cursor(
+    trigger: ScheduleTrigger, stored: Cursor | None, known_since: datetime, *, since: datetime | None = None
+) -> Cursor:
+    """Return the cursor to go on from: the stored one, unless the rule was changed since.
+
+    `since` is when the trigger was added to its task, if that is known: before that nothing was due.
+    """
     if stored is None:
         return first_cursor(trigger, known_since)
     if stored.rule == fingerprint(trigger):
-        return stored
+        return stored if since is None or since <= stored.at else stored.moved(since)
     # The new rule must not be due at times before somebody made it.
-    return Cursor(at=max(stored.at, known_since), rule=fingerprint(trigger))
+    return Cursor(max(stored.at, known_since), fingerprint(trigger), stored.ahead)
 
 
 def due(
@@ -51,12 +56,12 @@ def due(
     complete = len(moments) < patience.max_steps
     reached = now if complete else moments[-1]
     if not task_enabled:
-        return Due(_recorded(moments, TASK_DISABLED, patience), Cursor(reached, cursor.rule))
+        return Due(_recorded(moments, TASK_DISABLED, patience), cursor.moved(reached))
     border = now - timedelta(seconds=patience.grace_s)
     missed = [moment for moment in moments if moment < border]
     on_time = [moment for moment in moments if moment >= border]
     decisions = _caught_up(trigger.catch_up, missed, on_time, patience)
-    return Due(decisions, Cursor(reached, cursor.rule))
+    return Due(decisions, cursor.moved(reached))
 
 
 def _caught_up(

@@ -32,11 +32,17 @@ class Cursor:
     """How far a trigger was looked at.
 
     Every occurrence up to `at` (UTC, inclusive) has its record. `rule` is a fingerprint of the rule the
-    cursor was moved under, so that a changed rule is not applied to the past.
+    cursor was moved under, so that a changed rule is not applied to the past. `ahead` is set while there may
+    be records of occurrences after `at`: a clock that ran ahead had moved the cursor up to there.
     """
 
     at: datetime
     rule: str
+    ahead: datetime | None = None
+
+    def moved(self, at: datetime) -> "Cursor":
+        """Return the cursor at another moment, under the same rule."""
+        return Cursor(at, self.rule, self.ahead if self.ahead is not None and at < self.ahead else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,13 @@
 """Fixtures for everybody; they live in `tests/support`."""
 
+import os
+
 import pytest
+
+from support.loopback import EGRESS_HOSTS
+
+# For services in processes of their own, too.
+os.environ.setdefault("BROADSHEET_EGRESS_HOSTS", EGRESS_HOSTS)
 
 pytest_plugins = ["support.servers", "support.qix_frames"]
 

@@ -26,6 +26,7 @@ from contracts.envelope import encode
 from runtime.store import Driver, Store
 from support.clock import FakeClock
 from support.fake_objects import FakeObjects
+from support.loopback import EGRESS_HOSTS
 from support.stores import fresh_store
 
 ADMIN = "admin@example.com"
@@ -113,6 +114,7 @@ async def config_api(uri: str, *, driver: Driver = "motor") -> AsyncIterator[Kit
         settings = ConfigApiSettings(
             secret_key=SecretStr(Fernet.generate_key().decode()),
             cookie_secure=False,
+            egress_hosts=(EGRESS_HOSTS,),
             max_request_bytes=2_000_000,
             max_template_bytes=1_000_000,
         )

@@ -147,6 +147,8 @@ class Platform:
             "BROADSHEET_SMTP_HOST": self.inbox.host,
             "BROADSHEET_SMTP_PORT": str(self.inbox.port),
             "BROADSHEET_SMTP_TLS": "none",
+            # Qlik simulator and object store stand on this machine.
+            "BROADSHEET_EGRESS_HOSTS": HOST,
             # One interpreter per service on a small machine: native thread pools would only get in the way.
             "OMP_NUM_THREADS": "1",
             **self.variables,

@@ -19,6 +19,7 @@ from qlik.formats import parse_time
 from qlik.gate import LocalBreaker, LocalGate, SiteBreaker, SiteGate
 from qlik.model import AppInfo
 from qlik.qrs import Repository
+from qlik.reach import Reach, anywhere
 from qlik.rpc import GLOBAL, EngineConnection
 from qlik.session import AppSession
 from qlik.signin import SignIn, sign_in
@@ -45,12 +46,13 @@ class QlikClient:
         breaker: SiteBreaker | None = None,
         now: Callable[[], float] = time.monotonic,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(18),
+        reach: Reach = anywhere,
     ) -> None:
         self.site = site
         self._now, self._token = now, token
         self._gate = gate or LocalGate()
         self._breaker = breaker or LocalBreaker(now=now)
-        self._sign_in: SignIn = sign_in(site, now=now)
+        self._sign_in: SignIn = sign_in(site, now=now, reach=reach)
         self._repository: Repository | None = None
         self._tenant: CloudTenant | None = None
 

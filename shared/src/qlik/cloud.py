@@ -31,6 +31,7 @@ class CloudTenant:
             credentials=signed.headers,
             rejected=signed.rejected,
             tls=signed.tls or True,
+            reach=signed.reach,
             limits=site.limits,
             throttle=Throttle(now=now),
         )

@@ -172,11 +172,11 @@ def closed(code: int | None, reason: str, *, greeted: bool) -> QlikError:
     )
 
 
-def upgrade_refused(status: int, location: str, body: str) -> QlikError:
-    """What a refused web socket upgrade means (research 1.2)."""
+def upgrade_refused(status: int, body: str) -> QlikError:
+    """What a refused web socket upgrade means (research 1.2). Nothing of the answer is repeated."""
     if status in {301, 302, 303, 307, 308}:
         return PermissionDenied(
-            f"The site redirects to {location or 'another page'} instead of opening the session",
+            "The site redirects to another page instead of opening the session",
             code=status,
             remedy="The sign-in has expired or the virtual proxy is wrong; check the prefix and the token.",
         )

@@ -40,6 +40,7 @@ class Repository:
             credentials=credentials,
             rejected=signed.rejected,
             tls=signed.tls or True,
+            reach=signed.reach,
             limits=site.limits,
         )
 

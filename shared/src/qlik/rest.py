@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import stamina
+import structlog
 
 from qlik.errors import (
     ConfigurationError,
@@ -28,8 +30,11 @@ from qlik.errors import (
     http_error,
 )
 from qlik.masking import credentials_in, mask, without
+from qlik.reach import Reach, ReachedTransport, anywhere
 from qlik.site import Limits
 from qlik.throttle import Throttle, tier_of
+
+log = structlog.get_logger(__name__)
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _STEPS = 10  # as long as one step may take, or a file of 100 MB at 2 Mbit/s with the default of 60 s
@@ -62,6 +67,7 @@ class RestClient:
         tls: ssl.SSLContext | bool = True,
         limits: Limits,
         throttle: Throttle | None = None,
+        reach: Reach = anywhere,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         quiet_library_logs()
@@ -72,11 +78,10 @@ class RestClient:
         self._origin = urlsplit(base_url)[:2]
         self._http = httpx.AsyncClient(
             base_url=base_url,
-            verify=tls,
             timeout=httpx.Timeout(limits.rest_s, connect=limits.connect_s),
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=transport or ReachedTransport(reach, verify=tls),
         )
 
     async def aclose(self) -> None:
@@ -250,13 +255,16 @@ def refusal(response: httpx.Response, doing: str, *, sent: Iterable[str] = ()) -
             f"{doing}: the proxy session has expired", code=status, remedy="Sign in again."
         )
     detail, code = _detail(response, text)
-    detail = without(detail, sent)
-    error = http_error(
-        status, f"{doing}: HTTP {status}{': ' + detail if detail else ''}", retry_after=_wait(response)
-    )
+    # What a server says goes to the log and not to the caller: the address may be of any server inside.
+    log.info("qlik refused a request", doing=doing, status=status, said=mask(without(detail, sent)))
+    error = http_error(status, f"{doing}: HTTP {status}", retry_after=_wait(response))
     if code:
         error.code = code
     return error
+
+
+_CODE = re.compile(r"[A-Z][A-Z_]{0,23}-[0-9]{1,8}")
+"""An error code of Qlik Cloud, such as COMPOSITION-4: nothing longer, and no words."""
 
 
 def _detail(response: httpx.Response, text: str) -> tuple[str, str]:
@@ -271,7 +279,7 @@ def _detail(response: httpx.Response, text: str) -> tuple[str, str]:
     first = errors[0]
     words = ". ".join(str(first[k]) for k in ("title", "detail") if first.get(k))
     code = str(first.get("code") or "")
-    return words[:500], "" if code.startswith("HTTP-") else code
+    return words[:500], code if _CODE.fullmatch(code) and not code.startswith("HTTP-") else ""
 
 
 def _wait(response: httpx.Response) -> float | None:

@@ -12,6 +12,7 @@ import httpx
 
 from qlik import tls
 from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy
+from qlik.reach import Reach, ReachedTransport, anywhere
 from qlik.rest import answer, quiet_library_logs, refusal
 from qlik.site import ApiKeyAuth, CertificateAuth, JwtAuth, Limits, OAuthM2MAuth, QlikSite, TicketAuth
 from qlik.upgrade import Upgrade
@@ -31,6 +32,10 @@ class SignIn(Protocol):
         """The TLS context for every connection of this site."""
 
     @property
+    def reach(self) -> Reach:
+        """Which addresses the site may be reached at."""
+
+    @property
     def renewable(self) -> bool:
         """Whether a refused sign-in may work when tried afresh."""
 
@@ -47,19 +52,22 @@ class SignIn(Protocol):
         """Release connections."""
 
 
-def sign_in(site: QlikSite, *, now: Callable[[], float]) -> SignIn:
-    """The strategy for a site's kind of credential. `now` is a monotonic clock in seconds."""
+def sign_in(site: QlikSite, *, now: Callable[[], float], reach: Reach = anywhere) -> SignIn:
+    """The strategy for a site's kind of credential.
+
+    `now` is a monotonic clock in seconds; `reach` decides which addresses are connected to.
+    """
     match site.auth:
         case CertificateAuth() as auth:
-            return ByCertificate(site, auth)
+            return ByCertificate(site, auth, reach=reach)
         case JwtAuth() as auth:
-            return ByJwt(site, auth, now=now)
+            return ByJwt(site, auth, now=now, reach=reach)
         case TicketAuth() as auth:
-            return ByTicket(site, auth)
+            return ByTicket(site, auth, reach=reach)
         case ApiKeyAuth() as auth:
-            return ByBearer(site, auth)
+            return ByBearer(site, auth, reach=reach)
         case OAuthM2MAuth() as auth:
-            return ByOAuth(site, auth, now=now)
+            return ByOAuth(site, auth, now=now, reach=reach)
 
 
 def qlik_user(directory: str, user: str) -> str:
@@ -72,14 +80,14 @@ class ByCertificate:
 
     renewable = False
 
-    def __init__(self, site: QlikSite, auth: CertificateAuth) -> None:
-        self._site = site
+    def __init__(self, site: QlikSite, auth: CertificateAuth, *, reach: Reach = anywhere) -> None:
+        self._site, self.reach = site, reach
         self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
         self.tls = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
-        return Upgrade(self._site.engine_url + path, self._user, tls=self.tls)
+        return Upgrade(self._site.engine_url + path, self._user, tls=self.tls, reach=self.reach)
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
@@ -97,13 +105,13 @@ class ByBearer:
 
     renewable = False
 
-    def __init__(self, site: QlikSite, auth: ApiKeyAuth) -> None:
-        self._site, self._key = site, auth.key
+    def __init__(self, site: QlikSite, auth: ApiKeyAuth, *, reach: Reach = anywhere) -> None:
+        self._site, self._key, self.reach = site, auth.key, reach
         self.tls = tls.context()
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
-        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls)
+        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls, reach=self.reach)
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
@@ -124,16 +132,18 @@ class ByOAuth:
 
     renewable = True
 
-    def __init__(self, site: QlikSite, auth: OAuthM2MAuth, *, now: Callable[[], float]) -> None:
-        self._site, self._auth, self._now = site, auth, now
+    def __init__(
+        self, site: QlikSite, auth: OAuthM2MAuth, *, now: Callable[[], float], reach: Reach = anywhere
+    ) -> None:
+        self._site, self._auth, self._now, self.reach = site, auth, now, reach
         self._token, self._until = "", 0.0
         self._lock = asyncio.Lock()
         self.tls = tls.context()
-        self._http = _http(site.tenant_url or "", self.tls, site.limits)
+        self._http = _http(site.tenant_url or "", self.tls, site.limits, reach)
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
-        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls)
+        return Upgrade(self._site.engine_url + path, await self.headers(), tls=self.tls, reach=self.reach)
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
@@ -191,13 +201,15 @@ class ByJwt:
 
     renewable = True
 
-    def __init__(self, site: QlikSite, auth: JwtAuth, *, now: Callable[[], float]) -> None:
-        self._site, self._auth, self._now = site, auth, now
+    def __init__(
+        self, site: QlikSite, auth: JwtAuth, *, now: Callable[[], float], reach: Reach = anywhere
+    ) -> None:
+        self._site, self._auth, self._now, self.reach = site, auth, now, reach
         self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
         self._cookie, self._csrf, self._until = "", "", 0.0
         self._lock = asyncio.Lock()
         self.tls = tls.context(ca_pem=auth.ca_pem)
-        self._http = _http(http_base(site.engine_url), self.tls, site.limits)
+        self._http = _http(http_base(site.engine_url), self.tls, site.limits, reach)
         self._origin = auth.origin or http_base(site.engine_url)
 
     async def upgrade(self, path: str) -> Upgrade:
@@ -205,7 +217,7 @@ class ByJwt:
         await self._fresh()
         query = "?" + urlencode({"qlik-csrf-token": self._csrf}) if self._csrf else ""
         url = f"{self._site.engine_url}{self._prefix}{path}{query}"
-        return Upgrade(url, {"Cookie": self._cookie}, origin=self._origin, tls=self.tls)
+        return Upgrade(url, {"Cookie": self._cookie}, origin=self._origin, tls=self.tls, reach=self.reach)
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
@@ -261,18 +273,24 @@ class ByTicket:
 
     renewable = True
 
-    def __init__(self, site: QlikSite, auth: TicketAuth) -> None:
-        self._site, self._auth = site, auth
+    def __init__(self, site: QlikSite, auth: TicketAuth, *, reach: Reach = anywhere) -> None:
+        self._site, self._auth, self.reach = site, auth, reach
         self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
         self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
         self.tls = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
-        self._qps = _http(auth.qps_url, self.tls, site.limits)
+        self._qps = _http(auth.qps_url, self.tls, site.limits, reach)
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
         query = urlencode({"QlikTicket": await self._ticket()})
         url = f"{self._site.engine_url}{self._prefix}{path}?{query}"
-        return Upgrade(url, {}, origin=self._auth.origin or http_base(self._site.engine_url), tls=self.tls)
+        return Upgrade(
+            url,
+            {},
+            origin=self._auth.origin or http_base(self._site.engine_url),
+            tls=self.tls,
+            reach=self.reach,
+        )
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
@@ -308,11 +326,11 @@ def http_base(engine_url: str) -> str:
     return urlunsplit(("https" if parts.scheme == "wss" else "http", parts.netloc, "", "", ""))
 
 
-def _http(base_url: str, context: ssl.SSLContext, limits: Limits) -> httpx.AsyncClient:
+def _http(base_url: str, context: ssl.SSLContext, limits: Limits, reach: Reach) -> httpx.AsyncClient:
     quiet_library_logs()
     return httpx.AsyncClient(
         base_url=base_url,
-        verify=context,
+        transport=ReachedTransport(reach, verify=context),
         timeout=httpx.Timeout(limits.connect_s),
         follow_redirects=False,
         trust_env=False,

@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -19,7 +20,7 @@ from websockets.typing import Origin
 
 from qlik import greeting
 from qlik.errors import ConfigurationError, ProtocolError, Transient
-from qlik.masking import mask
+from qlik.reach import Reach, anywhere
 from qlik.site import Limits
 
 # The library's own logger writes every header and frame at DEBUG, tickets and tokens included: it gets a deaf
@@ -38,6 +39,7 @@ class Upgrade:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: str | None = None
     tls: ssl.SSLContext | None = None
+    reach: Reach = field(default=anywhere, repr=False)
 
 
 class _Connect(connect):
@@ -54,9 +56,24 @@ async def connect_here(upgrade: Upgrade, limits: Limits) -> ClientConnection:
         QlikError: by what the refusal means; a certificate that is not trusted is a ConfigurationError.
 
     """
+    parts = urlsplit(upgrade.url)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    addresses = await upgrade.reach(parts.hostname or "", port)
+    for address in addresses[:-1]:
+        try:
+            return await _connect_to(address, upgrade, limits)
+        except Transient as error:
+            if error.code != "unreachable":
+                raise
+    return await _connect_to(addresses[-1], upgrade, limits)
+
+
+async def _connect_to(address: str, upgrade: Upgrade, limits: Limits) -> ClientConnection:
     try:
         return await _Connect(
             upgrade.url,
+            # The name in the address stays what the certificate and the Host header are about.
+            host=address,
             additional_headers=dict(upgrade.headers),
             origin=Origin(upgrade.origin) if upgrade.origin else None,
             ssl=upgrade.tls if upgrade.url.startswith("wss:") else None,
@@ -72,7 +89,6 @@ async def connect_here(upgrade: Upgrade, limits: Limits) -> ClientConnection:
         response = refused.response
         raise greeting.upgrade_refused(
             response.status_code,
-            mask(response.headers.get("Location", "")),
             bytes(response.body or b"")[:500].decode("utf-8", "replace"),
         ) from None
     except InvalidURI:

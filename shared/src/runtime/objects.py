@@ -7,23 +7,34 @@ import asyncio
 import contextlib
 import hashlib
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 import stamina
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+)
+from botocore.parsers import ResponseParserError
 from pydantic import SecretStr
 
 from contracts.base import ObjectRef
+from runtime.egress import Egress
 from runtime.errors import Permanent, Transient
 from runtime.settings import RuntimeSettings
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
@@ -49,6 +60,7 @@ _BUSY = frozenset(
 )
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _FIRST_SERVER_ERROR = 500
+_CODE = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 class ObjectStore:
@@ -249,8 +261,15 @@ class ObjectStore:
             return await self._in_thread(work)
         except ClientError as error:
             raise _mapped(error, self.bucket) from error
+        except ResponseParserError as error:
+            # Its text repeats what the server said.
+            raise Permanent(
+                "storage-refused",
+                f"What answers for the bucket {self.bucket!r} is not an S3 store.",
+                "Check endpoint and region in the settings.",
+            ) from error
         except (BotoCoreError, ConnectionError, TimeoutError) as error:
-            raise Transient(f"object store: {str(error)[:500]}") from error
+            raise Transient(f"object store: {_said(error)}") from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -277,8 +296,12 @@ async def open_bucket(
     bucket: str,
     access_key: SecretStr | None,
     secret_key: SecretStr | None,
+    egress: Egress | None = None,
 ) -> AsyncIterator[ObjectStore]:
-    """Open any bucket of any S3; without keys the SDK's own credential chain is used."""
+    """Open any bucket of any S3; without keys the SDK's own credential chain is used.
+
+    `egress` is asked before every request; None for a store that the administrator's settings name.
+    """
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
 
     def build() -> "S3Client":
@@ -304,11 +327,31 @@ async def open_bucket(
 
     # Building a client reads files for some hundred milliseconds, and boto3's sessions share no threads.
     client = await asyncio.get_running_loop().run_in_executor(threads, build)
+    if egress is not None:
+        client.meta.events.register("before-send.s3", _Guard(egress))
     try:
         yield ObjectStore(client, bucket, threads)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         client.close()
+
+
+class _Guard:
+    """Asks before each request, after it was signed, whether its host may be connected to."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    def __call__(self, request: "AWSPreparedRequest", **_: Any) -> None:
+        parts = urlsplit(request.url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        addresses = self._egress.addresses_now(host, port)
+        if parts.scheme == "http" and addresses[0] != host:
+            # A second look-up could return another address. With TLS the certificate would not fit it.
+            request.headers["Host"] = parts.netloc
+            literal = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+            request.url = urlunsplit(parts._replace(netloc=f"{literal}:{port}"))
 
 
 def _measure(data: bytes | Path) -> tuple[str, int]:
@@ -324,8 +367,16 @@ def _opened(data: bytes | Path) -> BinaryIO:
     return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
 
 
+def _said(error: Exception) -> str:
+    # Only these texts are our own SDK's words; others may repeat an answer.
+    known = isinstance(error, EndpointConnectionError | HTTPClientError | NoCredentialsError)
+    return str(error)[:500] if known else type(error).__name__
+
+
 def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    # It comes from whoever answers, and is repeated in messages.
+    return code if _CODE.fullmatch(code) else ""
 
 
 def _mapped(error: ClientError, bucket: str) -> Transient | Permanent:

@@ -1,11 +1,15 @@
 """Settings every service shares. Read once, in `__main__`, and passed down."""
 
+import json
 import os
 import socket
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from runtime.hosts import is_entry
 
 
 def _replica() -> str:
@@ -69,9 +73,53 @@ class RuntimeSettings(BaseSettings):
 
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base address; unset: no export")
 
+    egress_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description=(
+            "hosts, domains (`*.example.com`), addresses and networks (`10.1.0.0/16`) that connections and "
+            "storage spaces may lead to, with commas; opens private addresses, which are closed otherwise"
+        ),
+    )
+    egress_public: bool = Field(
+        default=True,
+        description="whether public addresses are open besides; off: only what egress_hosts lists",
+    )
+    storage_folder_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="folders below which storage spaces may lie, with commas; empty: none",
+    )
+
     secret_key: SecretStr | None = Field(
         default=None, description="Fernet key, or several with commas (newest first), for secrets at rest"
     )
+
+    @field_validator("egress_hosts", "storage_folder_roots", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [each.strip() for each in value.split(",") if each.strip()]
+
+    @field_validator("egress_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not is_entry(each):
+                raise ValueError(
+                    f"{each!r} is not a host, a domain such as *.example.com, an address or a network; "
+                    "write it without scheme and port"
+                )
+        return value
+
+    @field_validator("storage_folder_roots")
+    @classmethod
+    def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for each in value:
+            if not each.is_absolute() or ".." in each.parts:
+                raise ValueError(f"{str(each)!r} is not an absolute path without '..'")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

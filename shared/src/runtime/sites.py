@@ -3,15 +3,19 @@
 The one module here that knows the Qlik client; whoever imports it needs the extra `qlik`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from contracts.configuration import Connection, ConnectionKind
+from qlik.errors import ConfigurationError
+from qlik.errors import Transient as SiteAway
+from qlik.reach import Reach
 from qlik.site import QlikSite
-from runtime.errors import Permanent
+from runtime.egress import Egress, EgressRefused
+from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer, placed
 
 _FAULTS_SHOWN = 5
@@ -60,6 +64,20 @@ def site_of(connection: Connection, sealer: Sealer | None) -> QlikSite:
         f"the settings of the connection {connection.name!r} do not fit: {told}",
         "correct the connection in the console; a secret that was cleared has to be entered again",
     )
+
+
+def reach_of(egress: Egress) -> Reach:
+    """Return which addresses clients of Qlik sites may connect to, with refusals in the client's words."""
+
+    async def reach(host: str, port: int) -> Sequence[str]:
+        try:
+            return await egress.addresses(host, port)
+        except EgressRefused as refusal:
+            raise ConfigurationError(refusal.message, code=refusal.code, remedy=refusal.remedy) from None
+        except Transient as error:
+            raise SiteAway(str(error), code="unreachable") from None
+
+    return reach
 
 
 def _path(steps: tuple[int | str, ...]) -> str:

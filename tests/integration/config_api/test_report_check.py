@@ -14,6 +14,7 @@ from config_api.domain.rights import Role
 from contracts.configuration import Connection, ConnectionKind, Report, TemplateUses
 from runtime.secrets import Sealer
 from support.config_api_kit import CONNECTION, REPORT, Kit, configure
+from support.loopback import LOOPBACK
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 
 pytestmark = pytest.mark.integration
@@ -41,7 +42,9 @@ def report(*data: dict[str, Any], **changes: Any) -> Report:
 async def found(
     at: Connection, what: Report, uses: TemplateUses | None = None
 ) -> dict[str, tuple[Severity, str]]:
-    findings = await QlikAppCheck(Sealer([Fernet.generate_key().decode()]), timeout_s=30)(at, what, uses)
+    findings = await QlikAppCheck(Sealer([Fernet.generate_key().decode()]), egress=LOOPBACK, timeout_s=30)(
+        at, what, uses
+    )
     assert all(each.problem.message for each in findings)
     return {each.problem.field: (each.severity, each.problem.message) for each in findings}
 

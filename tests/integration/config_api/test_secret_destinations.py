@@ -15,6 +15,7 @@ from config_api.domain.sites import SiteError
 from contracts.configuration import Connection, Report
 from runtime.secrets import Sealer
 from support.config_api_kit import STORAGE, Kit
+from support.loopback import LOOPBACK
 
 pytestmark = pytest.mark.integration
 CANARY = "CANARY-API-KEY"
@@ -56,9 +57,9 @@ async def ask(kit: Kit, found: Connection) -> None:
     """Do all that config-api does with a connection."""
     sealer = Sealer.from_setting(kit.settings.secret_key)
     with pytest.raises(SiteError):
-        await QlikSiteApps(sealer, timeout_s=5)(found)
+        await QlikSiteApps(sealer, egress=LOOPBACK, timeout_s=5)(found)
     report = Report(id="r", name="R", connection_id="tenant", app_id="a")
-    assert await QlikAppCheck(sealer, timeout_s=5)(found, report, None)
+    assert await QlikAppCheck(sealer, egress=LOOPBACK, timeout_s=5)(found, report, None)
 
 
 @pytest.mark.parametrize("secrets", [{"auth.key": "••••"}, {}])

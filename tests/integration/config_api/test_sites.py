@@ -20,6 +20,7 @@ from runtime.secrets import Sealer
 from scheduler.adapters.sites import MongoSiteStates
 from support.config_api_kit import CONNECTION, PASSWORD, REPORT, TASK, Kit, configure
 from support.listening import client_managed, small_site
+from support.loopback import LOOPBACK
 from support.qlik_site import FLIGHTS
 
 pytestmark = pytest.mark.integration
@@ -218,7 +219,7 @@ async def test_while_a_site_is_down_its_apps_are_taken_with_a_warning(
 
 
 def apps_of_sites(timeout_s: float = 5) -> QlikSiteApps:
-    return QlikSiteApps(Sealer([Fernet.generate_key().decode()]), timeout_s=timeout_s)
+    return QlikSiteApps(Sealer([Fernet.generate_key().decode()]), egress=LOOPBACK, timeout_s=timeout_s)
 
 
 async def test_the_apps_of_a_real_site_are_read_and_kept_for_a_moment(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ from standalone.mongo import Mongo
 from standalone.s3 import SeaweedFS
 from support import deliveries as make
 from support.fake_files import FixedFiles
+from support.loopback import LOOPBACK
 from support.sealing import with_secrets
 from support.servers import running, unique
 from support.stores import fresh_store
@@ -354,7 +355,7 @@ async def channels(s3: S3) -> AsyncIterator[tuple[StorageChannel, HubChannel, An
             access_key=SecretStr(s3.server.access_key),
             secret_key=SecretStr(s3.server.secret_key),
         ) as objects,
-        ConfiguredSpaces(ConfigurationReader(s3.store), s3.sealer) as spaces,
+        ConfiguredSpaces(ConfigurationReader(s3.store), s3.sealer, egress=LOOPBACK) as spaces,
     ):
         files = StoredFiles(objects, max_bytes=10_000_000)
         yield StorageChannel(files, spaces), HubChannel(files), objects

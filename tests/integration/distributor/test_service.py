@@ -74,6 +74,7 @@ async def scene(
     mongo_server: Mongo,
     object_store_server: SeaweedFS,
     smtp_server: MailInbox,
+    tmp_path: Path,
 ) -> AsyncIterator[Scene]:
     await create_topics(broker_server)
     bucket = unique("internal")
@@ -111,6 +112,7 @@ async def scene(
             "BROADSHEET_S3_ACCESS_KEY": object_store_server.access_key,
             "BROADSHEET_S3_SECRET_KEY": object_store_server.secret_key,
             "BROADSHEET_S3_BUCKET": bucket,
+            "BROADSHEET_STORAGE_FOLDER_ROOTS": str(tmp_path),
             "BROADSHEET_SMTP_HOST": smtp_server.host,
             "BROADSHEET_SMTP_PORT": str(smtp_server.port),
             "BROADSHEET_MAIL_SUBJECT_PREFIX": "[Broadsheet]",

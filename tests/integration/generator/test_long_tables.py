@@ -30,6 +30,7 @@ from generator.adapters.spooling import long_table
 from generator.ports import Passwords, Reading, RenderedFile, RenderJob
 from rendering.model import Meta, RenderData, RenderOptions, TemplateKind
 from rendering.model import OutputFormat as Output
+from support.loopback import LOOPBACK
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 from support.render_engines import misbehaving
 from support.stored_connections import Connections, client_managed
@@ -64,7 +65,7 @@ def report(*data: DataItem, output: OutputFormat = OutputFormat.CSV, **changes: 
 
 
 async def read(site: SimulatedSite, planned: PlannedReport, folder: Path) -> Reading:
-    sites = QlikSites(Connections(client_managed(site)), None)  # type: ignore[arg-type]  # the one method used
+    sites = QlikSites(Connections(client_managed(site)), None, egress=LOOPBACK)  # type: ignore[arg-type]  # the one method used
     try:
         found = await QlikReader(sites).read(planned, PlannedUnit(id="u", report="tr", file_name="r"), folder)
     finally:

@@ -22,6 +22,7 @@ from generator.ports import Reading
 from rendering.model import ChartSpec
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
+from support.loopback import LOOPBACK
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 from support.sealing import with_secrets
 from support.stored_connections import Connections, client_managed
@@ -53,7 +54,7 @@ async def sites(site: SimulatedSite) -> AsyncIterator[QlikSites]:
         },
     )
     known = Connections(with_secrets(tenant, sealer, {"auth.key": "sim-api-key"}), client_managed(site))
-    found = QlikSites(known, sealer)  # type: ignore[arg-type]  # the one method it uses
+    found = QlikSites(known, sealer, egress=LOOPBACK)  # type: ignore[arg-type]  # the one method it uses
     yield found
     await found.aclose()
 

@@ -29,6 +29,7 @@ from generator.ports import Reading, Unmet
 from rendering.model import Formatted, raw
 from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
+from support.loopback import LOOPBACK
 from support.qlik_site import FLIGHTS, SimulatedSite, simulated_site
 from support.sealing import unbound
 from support.stored_connections import Connections, client_managed
@@ -52,7 +53,7 @@ async def connections(simulated: SimulatedSite) -> AsyncIterator[Connections]:
 
 @pytest.fixture
 async def sites(connections: Connections) -> AsyncIterator[QlikSites]:
-    found = QlikSites(connections, None)  # type: ignore[arg-type]  # the one method it uses
+    found = QlikSites(connections, None, egress=LOOPBACK)  # type: ignore[arg-type]  # the one method it uses
     yield found
     await found.aclose()
 
@@ -244,16 +245,16 @@ async def test_secrets_are_opened_and_never_shown(simulated: SimulatedSite) -> N
     sealed = client_managed(
         simulated, settings=settings, sealed={"auth.token": unbound(key, "eyJ-a-very-secret-token")}
     )
-    with_key = QlikSites(Connections(sealed), sealer)  # type: ignore[arg-type]
+    with_key = QlikSites(Connections(sealed), sealer, egress=LOOPBACK)  # type: ignore[arg-type]
     with pytest.raises((Permanent, Transient)) as told:
         await read(with_key)
     assert "very-secret" not in str(told.value)
     await with_key.aclose()
-    without = QlikSites(Connections(sealed), None)  # type: ignore[arg-type]
+    without = QlikSites(Connections(sealed), None, egress=LOOPBACK)  # type: ignore[arg-type]
     with pytest.raises(Permanent, match="no key"):
         await read(without)
     wrong = sealed.model_copy(update={"settings": {**settings, "engine_url": "ftp://x"}})
-    misconfigured = QlikSites(Connections(wrong), sealer)  # type: ignore[arg-type]
+    misconfigured = QlikSites(Connections(wrong), sealer, egress=LOOPBACK)  # type: ignore[arg-type]
     with pytest.raises(Permanent, match="engine_url") as refused:
         await read(misconfigured)
     assert "very-secret" not in refused.value.message

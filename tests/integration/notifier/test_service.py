@@ -87,7 +87,7 @@ async def scene(
     bucket = unique("internal")
     await s3.create_bucket(bucket)
     settings = bus_settings(broker_server)
-    keys = {"access_key": SecretStr(s3.access_key), "secret_key": SecretStr(s3.secret_key)}
+    keys: dict[str, Any] = {"access_key": SecretStr(s3.access_key), "secret_key": SecretStr(s3.secret_key)}
     async with (
         fresh_store(mongo_server.uri) as store,
         open_bucket(endpoint=s3.endpoint, region=s3.region, bucket=bucket, **keys) as objects,

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from config_api.adapters.app_check import QlikAppCheck
 from config_api.adapters.audit_store import MongoAuditTrail
 from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
+from config_api.adapters.egress_check import EgressCheck
 from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
@@ -48,6 +49,7 @@ from config_api.use_cases.templates import Templates
 from config_api.use_cases.views import Projector
 from runtime.bus import Bus
 from runtime.clock import Clock, SystemClock
+from runtime.egress import Egress
 from runtime.http import serving
 from runtime.objects import open_objects
 from runtime.outbox import OutboxRelay
@@ -91,16 +93,17 @@ def assemble(
 ) -> Parts:
     """Return the use cases over a store. Raises ValueError when the settings hold no usable secret key."""
     clock = clock or SystemClock()
-    sealer = Sealer.from_setting(settings.secret_key)
+    sealer, egress = Sealer.from_setting(settings.secret_key), Egress.from_settings(settings)
     database = MongoConfiguration(store, nudge=nudge)
     trail, views = MongoAuditTrail(store), MongoViews(store)
-    site_apps = site_apps or QlikSiteApps(sealer, timeout_s=settings.site_apps_timeout_s)
+    site_apps = site_apps or QlikSiteApps(sealer, egress=egress, timeout_s=settings.site_apps_timeout_s)
     configuration = Configuration(
         store=database,
         clock=clock,
         new_id=_new_id,
         seal=sealer,
         check_site=check_site,
+        check_egress=EgressCheck(egress),
     )
     return Parts(
         configuration=configuration,
@@ -112,7 +115,8 @@ def assemble(
             macros=settings.macro_templates,
         ),
         checking=Checking(
-            store=database, app=check_app or QlikAppCheck(sealer, timeout_s=settings.report_check_timeout_s)
+            store=database,
+            app=check_app or QlikAppCheck(sealer, egress=egress, timeout_s=settings.report_check_timeout_s),
         ),
         sites=Sites(store=database, states=MongoSiteStates(store), apps=site_apps, clock=clock),
         known_apps=KnownApps(store=database, apps=site_apps),

@@ -129,6 +129,14 @@ class SiteCheck(Protocol):
         ...
 
 
+class EgressCheck(Protocol):
+    """Knows where this installation may connect to and write."""
+
+    async def __call__(self, settings: Mapping[str, Any]) -> list[Problem]:
+        """Return a problem for each setting that leads elsewhere."""
+        ...
+
+
 class SiteApps(Protocol):
     """Asks a Qlik site which apps it has."""
 

@@ -24,6 +24,7 @@ from distributor.use_cases.sweep import give_up_overdue, resolve_abandoned
 from runtime.bus import Bus
 from runtime.clock import Clock, SystemClock
 from runtime.configuration import ConfigurationReader
+from runtime.egress import Egress
 from runtime.mail import MailTransport
 from runtime.objects import ObjectStore, open_objects
 from runtime.outbox import OutboxRelay
@@ -49,7 +50,7 @@ async def start(service: Service, settings: DistributorSettings) -> None:
     transport = await service.enter(MailTransport(settings))
     sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
     spaces = await service.enter(
-        ConfiguredSpaces(ConfigurationReader(store), sealer, folder_roots=settings.storage_folder_roots)
+        ConfiguredSpaces(ConfigurationReader(store), sealer, egress=Egress.from_settings(settings))
     )
     rows = Deliveries(store, clock=clock, lease_for=timedelta(seconds=settings.delivery_lease_s))
     await rows.ensure_indexes()

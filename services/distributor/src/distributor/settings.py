@@ -47,9 +47,6 @@ class DistributorSettings(SmtpSettings):
     mail_subject_prefix: Annotated[str, Field(max_length=100)] = ""
     mail_max_bytes: Annotated[int, Field(ge=10_000)] = 25 * 1024 * 1024
     artifact_max_bytes: Annotated[int, Field(ge=1)] = 2 * 1024 * 1024 * 1024
-    storage_folder_roots: tuple[Path, ...] = Field(
-        default=(), description="folders below which storage spaces may lie; empty: anywhere"
-    )
     scratch_folder: Path | None = Field(
         default=None, description="for files on their way; unset: the system's"
     )

@@ -23,6 +23,7 @@ from generator.use_cases.render_report import RenderReport
 from runtime.bus import Bus, Subscription
 from runtime.clock import SystemClock
 from runtime.configuration import ConfigurationReader
+from runtime.egress import Egress
 from runtime.objects import open_objects
 from runtime.secrets import Sealer
 from runtime.service import Service
@@ -82,7 +83,13 @@ async def _sites(settings: GeneratorSettings, store: Store, sealer: Sealer | Non
     clock = SystemClock()
     gate = MongoGate(store, clock, lease_for=timedelta(seconds=settings.generator_lease_s))
     await gate.ensure_indexes()
-    return QlikSites(ConfigurationReader(store), sealer, gate=gate, breaker=MongoBreaker(store, clock))
+    return QlikSites(
+        ConfigurationReader(store),
+        sealer,
+        egress=Egress.from_settings(settings),
+        gate=gate,
+        breaker=MongoBreaker(store, clock),
+    )
 
 
 def _again(

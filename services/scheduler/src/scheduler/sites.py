@@ -8,9 +8,10 @@ from contracts.configuration import Connection
 from qlik import QlikClient
 from runtime.clock import Clock
 from runtime.configuration import ConfigurationReader
+from runtime.egress import Egress
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
-from runtime.sites import site_of
+from runtime.sites import reach_of, site_of
 from runtime.store import Store
 from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
@@ -44,6 +45,7 @@ class Sites:
         self._clock = clock
         self._nudge = nudge
         self._sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
+        self._reach = reach_of(Egress.from_settings(settings))
         given = settings.listener_secret
         self._secret = given.get_secret_value() if given else secrets.token_urlsafe(32)
         self._reader = ConfigurationReader(store)
@@ -77,7 +79,7 @@ class Sites:
         connection = await self._reader.connection(connection_id)
         if connection is None:
             raise Permanent("connection-missing", f"there is no connection {connection_id!r}")
-        client = QlikClient(site_of(connection, self._sealer))
+        client = QlikClient(site_of(connection, self._sealer), reach=self._reach)
         source = self._source(connection, client)
         site = WatchedSite(
             connection_id,

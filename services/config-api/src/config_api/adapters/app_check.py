@@ -23,9 +23,10 @@ from contracts.configuration import (
 from contracts.naming import column_names
 from qlik import AppSession, CalculationFailed, QlikClient, QlikError
 from qlik.cube import field_expression
+from runtime.egress import Egress
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
-from runtime.sites import site_of
+from runtime.sites import reach_of, site_of
 
 _AT_ONCE = 2
 
@@ -33,9 +34,10 @@ _AT_ONCE = 2
 class QlikAppCheck:
     """config_api.ports.AppCheck through the Qlik client, bounded in time and in number."""
 
-    def __init__(self, sealer: Sealer, *, timeout_s: float) -> None:
-        """Take what opens the secrets of connections, and how many seconds one check may take."""
+    def __init__(self, sealer: Sealer, *, egress: Egress, timeout_s: float) -> None:
+        """Take what opens the secrets of connections, where they may lead, and a check's time in seconds."""
         self._sealer = sealer
+        self._reach = reach_of(egress)
         self._timeout_s = timeout_s
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -63,7 +65,10 @@ class QlikAppCheck:
 
     @asynccontextmanager
     async def _session(self, connection: Connection, app_id: str) -> AsyncIterator[AppSession]:
-        async with QlikClient(site_of(connection, self._sealer)) as client, client.session(app_id) as session:
+        async with (
+            QlikClient(site_of(connection, self._sealer), reach=self._reach) as client,
+            client.session(app_id) as session,
+        ):
             yield session
 
 

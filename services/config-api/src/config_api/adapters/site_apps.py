@@ -9,9 +9,10 @@ from contracts.configuration import Connection
 from qlik import QlikClient, QlikError
 from qlik.model import AppInfo
 from qlik.site import QlikSite
+from runtime.egress import Egress
 from runtime.errors import Permanent
 from runtime.secrets import Sealer
-from runtime.sites import site_of
+from runtime.sites import reach_of, site_of
 
 # A person pages and searches in what was read; somebody who made an app waits no longer than this for it.
 _KEPT_S = 30.0
@@ -25,10 +26,19 @@ class QlikSiteApps:
     """config_api.ports.SiteApps through the Qlik client."""
 
     def __init__(
-        self, sealer: Sealer, *, timeout_s: float, now: Callable[[], float] = time.monotonic
+        self,
+        sealer: Sealer,
+        *,
+        egress: Egress,
+        timeout_s: float,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what opens the secrets of connections, how long a site may take, and a monotonic clock."""
+        """Take what opens secrets, where connections may lead, how long a site may take, and a clock.
+
+        `now` is monotonic, in seconds.
+        """
         self._sealer = sealer
+        self._reach = reach_of(egress)
         self._timeout_s = timeout_s
         self._now = now
         self._kept: dict[str, _Entry] = {}
@@ -55,7 +65,10 @@ class QlikSiteApps:
     async def _ask(self, connection: Connection) -> "tuple[SiteApp, ...] | SiteError":
         try:
             site = site_of(connection, self._sealer)
-            async with asyncio.timeout(self._timeout_s), QlikClient(self._hasty(site)) as client:
+            async with (
+                asyncio.timeout(self._timeout_s),
+                QlikClient(self._hasty(site), reach=self._reach) as client,
+            ):
                 found = await client.apps()
         except QlikError as error:
             return SiteError(f"{connection.name}: {error.message}", error.remedy)

@@ -6,13 +6,13 @@ from typing import Any
 from config_api.domain import changes, validation
 from config_api.domain.bindings import unbound
 from config_api.domain.changes import Secrets, Stamp, Stored, Upload
-from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, TaskDraft
+from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, StorageSpaceDraft, TaskDraft
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
 from config_api.domain.formats import Source
 from config_api.domain.kinds import CONNECTION, KINDS, REPORT, TASK, TEMPLATE, Kind
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Right, demand
-from config_api.ports import ConfigurationStore, Seal, SiteCheck
+from config_api.ports import ConfigurationStore, EgressCheck, Seal, SiteCheck
 from contracts.configuration import (
     ConnectionKind,
     Report,
@@ -38,6 +38,7 @@ class Configuration:
         new_id: Callable[[], str],
         seal: Seal,
         check_site: SiteCheck,
+        check_egress: EgressCheck,
     ) -> None:
         """Take the ports."""
         self._store = store
@@ -45,6 +46,7 @@ class Configuration:
         self._new_id = new_id
         self._seal = seal
         self._check_site = check_site
+        self._check_egress = check_egress
 
     async def get(self, kind: Kind, key: str, actor: Actor) -> Stored:
         """Return an object. Raises NotFoundError."""
@@ -173,6 +175,8 @@ class Configuration:
         problems += validation.check(draft, templates)
         if isinstance(draft, ConnectionDraft):
             problems += self._site_problems(draft, secrets)
+        if isinstance(draft, ConnectionDraft | StorageSpaceDraft) and not problems:
+            problems += await self._check_egress(draft.settings)
         if problems:
             raise InvalidError(*problems)
         return secrets

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from distributor.adapters.folder import FolderSpace
 from distributor.domain.naming import object_key
 from distributor.ports import Space, SpaceError
 from runtime.configuration import ConfigurationReader
+from runtime.egress import Egress
 from runtime.errors import Permanent, Transient
 from runtime.objects import ObjectStore, open_bucket
 from runtime.secrets import Sealer
@@ -60,16 +60,11 @@ class ConfiguredSpaces:
     Clients of S3 are kept while the settings of their space stay the same.
     """
 
-    def __init__(
-        self, configuration: ConfigurationReader, sealer: Sealer | None, *, folder_roots: Sequence[Path] = ()
-    ) -> None:
-        """Take the configuration, what opens its secrets, and the folders below which roots may lie.
-
-        Without `folder_roots` any folder may be a root.
-        """
+    def __init__(self, configuration: ConfigurationReader, sealer: Sealer | None, *, egress: Egress) -> None:
+        """Take the configuration, what opens its secrets, and where spaces may lie."""
         self._configuration = configuration
         self._sealer = sealer
-        self._folder_roots = tuple(root.resolve() for root in folder_roots)
+        self._egress = egress
         self._clients: OrderedDict[str, tuple[ObjectStore, AsyncExitStack]] = OrderedDict()
         self._opening = asyncio.Lock()
 
@@ -95,19 +90,11 @@ class ConfiguredSpaces:
         if not root.is_absolute():
             raise SpaceError(
                 "storage-incomplete",
-                f"the folder of storage space {space.name!r} is no absolute path",
+                f"the folder of storage space {space.name!r} is not an absolute path",
                 remedy="give the folder as an absolute path",
                 lasting=True,
             )
-        real = root.resolve()
-        if self._folder_roots and not any(real.is_relative_to(allowed) for allowed in self._folder_roots):
-            raise SpaceError(
-                "folder-not-allowed",
-                f"the folder of storage space {space.name!r} lies outside the folders this service may use",
-                remedy="choose a folder below one of BROADSHEET_STORAGE_FOLDER_ROOTS, or extend that setting",
-                lasting=True,
-            )
-        return FolderSpace(root)
+        return FolderSpace(self._egress.folder(str(root)))
 
     async def _s3(self, space: StorageSpace) -> S3Space:
         identity = f"{space.id}\n{space.model_dump_json(include={'settings', 'sealed'})}"
@@ -132,6 +119,7 @@ class ConfiguredSpaces:
                         bucket=_setting(space, "bucket"),
                         access_key=access_key,
                         secret_key=secret_key,
+                        egress=self._egress,
                     )
                 )
                 self._clients[identity] = (bucket, stack)

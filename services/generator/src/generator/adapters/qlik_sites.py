@@ -18,9 +18,10 @@ from qlik import (
     SiteGate,
 )
 from runtime.configuration import ConfigurationReader
+from runtime.egress import Egress
 from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
-from runtime.sites import site_of
+from runtime.sites import reach_of, site_of
 
 _CODES: tuple[tuple[type[QlikError], str], ...] = (
     (SelectionNotProved, "selection-not-proved"),
@@ -68,15 +69,19 @@ class QlikSites:
         reader: ConfigurationReader,
         sealer: Sealer | None,
         *,
+        egress: Egress,
         gate: SiteGate | None = None,
         breaker: SiteBreaker | None = None,
     ) -> None:
         """Take the reader of connections, what opens their secrets (None if there is no key), and limits.
 
+        `egress` decides which addresses may be connected to.
+
         Without `gate` and `breaker` each client counts for itself.
         """
         self._reader = reader
         self._sealer = sealer
+        self._reach = reach_of(egress)
         self._gate, self._breaker = gate, breaker
         self._held: dict[str, _Held] = {}
 
@@ -116,7 +121,12 @@ class QlikSites:
             )
         held = self._held.get(connection_id)
         if held is None or held.connection != connection:
-            client = QlikClient(site_of(connection, self._sealer), gate=self._gate, breaker=self._breaker)
+            client = QlikClient(
+                site_of(connection, self._sealer),
+                gate=self._gate,
+                breaker=self._breaker,
+                reach=self._reach,
+            )
             old, held = held, _Held(connection, client)
             self._held[connection_id] = held
             if old is not None and not old.uses:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rendering import program
+from rendering.carried import carried
 from rendering.marks import Mark, Marks, Open
 from rendering.media import asked, blip_beside
 from rendering.model import Problem, TemplateError
@@ -152,25 +153,46 @@ class Flow:
             if len(stack) >= MAX_BLOCKS:
                 raise TemplateError(where, "too many blocks stand in each other", "Use fewer")
             stack.append((found, where, (stack[-1][2] if stack else bound) | frozenset(found.names)))
-            self._mark(item, Open.block(found, where))
+            self._mark(item, Open.block(found, where), where, stack[-1][2])
         elif not stack or (found.word.startswith("end") and found.word[3:] != stack[-1][0].word):
             raise TemplateError(where, f"{found.word!r} closes nothing", "Open the block before it")
         elif found.word == "elif" and stack[-1][0].word != "if":
             raise TemplateError(where, "'elif' stands in a loop", "Put it between 'if' and 'endif'")
         elif found.word in {"elif", "else"}:
-            self._mark(item, found)
+            self._mark(item, found, where, stack[-1][2])
         else:
-            stack.pop()
-            self._mark(item, None)
+            opened, _, names = stack.pop()
+            self._mark(item, None, where, names, every_turn=opened.word == "for")
 
-    def _mark(self, item: Element, mark: Mark) -> None:
-        """Put a mark in place of an item; a section break in it stays, before the mark."""
-        if next(item.iter("{*}sectPr"), None) is None:
-            self.marks.replace(item, mark)
+    def _mark(
+        self, item: Element, mark: Mark, place: str, bound: frozenset[str], *, every_turn: bool = False
+    ) -> None:
+        """Put a mark in place of an item; a section break in it stays, before the mark.
+
+        Other breaks and pictures of the item are repeated with the block, bookmarks stand around it. With
+        ``every_turn`` what the end of a block carries ends each of its turns.
+        """
+        if next(item.iter("{*}sectPr"), None) is not None:
+            for text in texts_of(item):
+                text.text = ""
+            self.marks.after(item, mark)
             return
-        for text in texts_of(item):
-            text.text = ""
-        self.marks.after(item, mark)
+        found = carried(item)
+        one = self.marks.instruction(mark)
+        item.addprevious(one)
+        for each in found.ranges:
+            if mark is None:
+                one.addnext(each)
+            else:
+                one.addprevious(each)
+            self.marks.around(each, Open.once())
+        if found.kept is None:
+            item.getparent().remove(item)
+            return
+        if every_turn:
+            one.addprevious(item)
+        self._copies(item)
+        self._walk(item, place, bound)
 
     def _wrap(self, element: Element, paragraph: str) -> None:
         """Keep a container in order whatever its blocks leave of it."""

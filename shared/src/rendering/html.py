@@ -30,6 +30,7 @@ from rendering.tags import (
     statement,
 )
 from rendering.values import shown
+from rendering.wide import fitted
 
 PLACE = "template"
 _COST = "broadsheet_spent"
@@ -223,9 +224,13 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
         "jpeg_quality": options.image_quality or None,
         "dpi": options.image_dpi or None,
     }
-    styles = [weasyprint.CSS(string=css, url_fetcher=fetcher)]
-    # Pictures are packed while the page is laid out.
-    document = html.render(stylesheets=styles, pdf_variant=variant, **pictures)
+
+    def lay_out(more: str) -> Any:
+        """Pictures are packed while the page is laid out."""
+        styles = [weasyprint.CSS(string=each, url_fetcher=fetcher) for each in (css, more)]
+        return html.render(stylesheets=styles, pdf_variant=variant, **pictures)
+
+    document, scale, too_wide = fitted(lay_out)
     now = data.meta.now.strftime("%Y-%m-%dT%H:%M:%S%z")
     document.metadata.created = document.metadata.modified = now[:-2] + ":" + now[-2:]
     document.metadata.attachments = []
@@ -234,8 +239,10 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
     with font_time(int(data.meta.now.timestamp())), warnings.catch_warnings():
         # The library leaves closing its colour profile to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
-        content: bytes = document.write_pdf(pdf_identifier=identifier, pdf_variant=variant, **pictures)
-    return content, refused
+        content: bytes = document.write_pdf(
+            zoom=scale, pdf_identifier=identifier, pdf_variant=variant, **pictures
+        )
+    return content, [*refused, *too_wide]
 
 
 @contextmanager

@@ -200,3 +200,58 @@ def test_a_document_that_would_fill_the_memory_is_refused() -> None:
     ]
     with pytest.raises(TemplateError, match="beyond the limit"):
         filled(with_body(*body), big)
+
+
+LOOP, END, NAME = p("{% for g in d.rows | groupby('area') %}"), "{% endfor %}", p("{{ g.grouper }}")
+BREAK = '<w:r><w:br w:type="page"/></w:r>'
+BEFORE = "<w:pPr><w:pageBreakBefore/></w:pPr>"
+
+
+def pages(document: Any) -> list[str]:
+    """The texts of the paragraphs in order, and where a page ends."""
+    found = []
+    for paragraph in document.element.body.iter("{*}p"):
+        broken = next(paragraph.iter("{*}br", "{*}pageBreakBefore"), None) is not None
+        found.extend(["/"] if broken else [])
+        found.extend(text for text in ["".join(t.text or "" for t in paragraph.iter("{*}t"))] if text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("head", "end", "expected"),
+    [
+        (LOOP, f"<w:p>{r(END)}{BREAK}</w:p>", ["N", "/", "S", "/", "end"]),
+        (LOOP, f"<w:p>{BEFORE}{r(END)}</w:p>", ["N", "/", "S", "/", "end"]),
+        (f"<w:p>{BEFORE}{LOOP[5:]}", p(END), ["/", "N", "/", "S", "end"]),
+        (f"<w:p>{BREAK}{LOOP[5:]}", p(END), ["/", "N", "/", "S", "end"]),
+        (f'<w:p><w:pPr><w:pageBreakBefore w:val="0"/></w:pPr>{LOOP[5:]}', p(END), ["N", "S", "end"]),
+    ],
+)
+def test_a_page_break_beside_a_statement_belongs_to_every_turn(
+    head: str, end: str, expected: list[str]
+) -> None:
+    assert expected == pages(filled(with_body(head, NAME, end, p("end"))))
+
+
+@pytest.mark.parametrize(("condition", "expected"), [("n", ["a", "/", "end"]), ("n == 0", ["b", "/", "end"])])
+def test_a_page_break_beside_endif_follows_whatever_branch_is_taken(
+    condition: str, expected: list[str]
+) -> None:
+    body = [p(f"{{% if {condition} %}}"), p("a"), p("{% else %}"), p("b")]
+    document = filled(with_body(*body, f"<w:p>{r('{% endif %}')}{BREAK}</w:p>", p("end")))
+    assert expected == pages(document)
+
+
+def test_a_picture_beside_a_statement_is_repeated_and_bookmarks_stand_around_the_block() -> None:
+    picture = (
+        '<w:r><w:drawing><wp:inline><wp:extent cx="1" cy="1"/>'
+        '<wp:docPr id="7" name="x" descr="{{ g.grouper }}"/></wp:inline></w:drawing></w:r>'
+    )
+    start, stop = '<w:bookmarkStart w:id="5" w:name="b"/>', '<w:bookmarkEnd w:id="5"/>'
+    head = f"<w:p>{start}{LOOP[5:-6]}{picture}</w:p>"
+    body = filled(with_body(head, NAME, f"<w:p>{r(END)}{stop}</w:p>", p("end"))).element.body
+    assert ["N", "S"] == [e.get("descr") for e in body.iter("{*}docPr")]
+    assert 2 == len({e.get("id") for e in body.iter("{*}docPr")})
+    assert ["bookmarkStart", "p", "p", "p", "p", "bookmarkEnd", "p"] == [
+        e.tag.rpartition("}")[2] for e in body
+    ][:7]

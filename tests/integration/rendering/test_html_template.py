@@ -163,3 +163,59 @@ def test_long_tables_are_refused_for_pdf_with_the_way_out() -> None:
     options = RenderOptions(limits=Limits(html_table_rows=20))
     with pytest.raises(TemplateError, match="use an xlsx or csv report"):
         render(TemplateKind.HTML, b"{{ t.count }}", data, options, OutputFormat.PDF)
+
+
+def _wide(columns: int, head: str = "") -> str:
+    cells = "".join(f"<td>column number {number} with text</td>" for number in range(columns))
+    small = "<table><caption>Small</caption><tr><td>1</td></tr></table>"
+    return f"{head}<table><caption>All customers</caption><tr>{cells}</tr></table>{small}"
+
+
+def _outside(reader: pypdf.PdfReader) -> int:
+    """How many pieces of text begin outside their page."""
+    found = 0
+    for each in reader.pages:
+        places: list[float] = []
+        each.extract_text(
+            visitor_text=lambda text, at, matrix, *_, places=places: (
+                places.append(at[0] * matrix[4] + at[4]) if text.strip() else None
+            )
+        )
+        found += sum(place > float(each.mediabox.width) for place in places)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("columns", "head", "landscape", "said"),
+    [
+        (10, "", False, ""),
+        (15, "", False, r"the table 'All customers' is wider than the page: .* shrunk to \d\d%"),
+        (20, "", True, "turned to landscape and shrunk"),
+        (40, "", True, "turned to landscape and shrunk"),
+        (25, "<style>@page { size: A4 landscape }</style>", True, r"the report was shrunk to \d\d%"),
+    ],
+)
+def test_a_table_wider_than_the_page_is_shrunk_to_fit(
+    columns: int, head: str, landscape: bool, said: str
+) -> None:
+    reader, warnings = pdf(_wide(columns, head))
+    box = reader.pages[0].mediabox
+    assert _outside(reader) == 0
+    assert sorted(map(round, (box.width, box.height))) == [595, 842], "the paper stays A4"
+    assert landscape == (box.width > box.height)
+    assert (len(warnings) == 1 and re.search(said, warnings[0])) if said else warnings == ()
+
+
+def test_a_table_that_cannot_be_shrunk_that_far_is_named() -> None:
+    named = "the table 'All customers' is wider than the page and was cut off at its right edge. "
+    for text in (_wide(90), _wide(25, "<p>x</p><style>@page w { size: A3 } table { page: w }</style>")):
+        _, warnings = pdf(text)
+        assert len(warnings) == 1
+        assert warnings[0].startswith(named)
+
+
+def test_what_the_page_itself_cuts_off_is_not_named() -> None:
+    _, warnings = pdf(
+        "<p style='width: 5cm; overflow: hidden; white-space: nowrap'>" + "long " * 200 + "</p>"
+    )
+    assert warnings == ()

@@ -145,7 +145,7 @@ class Turn:
         if row > region.last:
             return region.stop + row - region.last - 1
         spans = region.spans(row, row)
-        return spans[0][0] if spans else region.start
+        return spans[0][0] if spans else region.stop if row == region.last else region.start
 
     def end(self, row: int) -> int:
         """The last output row of a template row; for a vanished row, the row before its place."""
@@ -153,7 +153,9 @@ class Turn:
         if region is None:
             return self.begin(row)
         spans = region.spans(row, row)
-        return spans[-1][1] if spans else region.stop - 1
+        if spans:
+            return spans[-1][1]
+        return (region.start if row == region.first < region.last else region.stop) - 1
 
     def span(self, first: int, last: int) -> tuple[int, int] | None:
         """Output rows from the beginning of one template row to the end of another; None if all vanished."""
@@ -185,9 +187,14 @@ class Turn:
         return region.loop or any(t.in_loop(row) for t in region.turns if t.first <= row <= t.last)
 
     def copies(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Where a thing of these rows stands: once per repetition, or once, grown."""
+        """Where a thing of these rows stands: once per repetition, or once, grown.
+
+        What covers all rows of a block, those of its statements too, stands around the block. What covers one
+        of these and some of its rows is repeated with the rows that stay.
+        """
         region = self.region(first)
-        if region is None or last > region.last:
+        around = region is not None and first == region.first < last == region.last
+        if region is None or last > region.last or around:
             span = self.span(first, last)
             if span:
                 yield span
@@ -196,8 +203,31 @@ class Turn:
                 yield row, row
         else:
             for turn in region.turns:
-                if turn.first <= first and last <= turn.last:
-                    yield from turn.copies(first, last)
+                top, bottom = max(first, turn.first), min(last, turn.last)
+                if top <= bottom:
+                    yield from turn.copies(top, bottom)
+
+    def breaks(self, row: int) -> Iterator[int]:
+        """The output rows below which a page break stands that stands below a row of the template.
+
+        One below the row of ``for``, ``if`` or ``else`` stands before each turn of its rows, one below
+        ``endfor`` after each turn.
+        """
+        region = self.region(row)
+        if region is None:
+            yield self.begin(row)
+        elif region.turns is None:
+            yield from range(region.start, region.stop)
+        elif row not in region.marks:
+            for turn in region.turns:
+                if turn.first <= row <= turn.last:
+                    yield from turn.breaks(row)
+        elif row < region.last:
+            yield from (turn.start - 1 for turn in region.turns if turn.first == row + 1)
+        elif region.loop:
+            yield from (turn.end(turn.last) for turn in region.turns)
+        else:
+            yield region.stop - 1
 
     def union(self, first: int, last: int) -> list[tuple[int, int]]:
         """The same as ranges that touch each other joined: what a rule about these rows covers."""

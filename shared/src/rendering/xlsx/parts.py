@@ -21,7 +21,12 @@ def move_sheet(root: Element, plan: Plan, name: str, plans: Plans) -> None:
     """Move what stands in the sheet part itself, beside its rows."""
     turn = plan.root
     for element in [e for e in root.iter() if local(e) in _ONE_PER_COPY]:
-        _copy(element, "ref", copied(element.get("ref", ""), turn))
+        references = copied(element.get("ref", ""), turn)
+        if local(element) == "mergeCell":
+            references = [
+                each for each in references if len(set(each.split(":"))) > 1
+            ]  # one cell is not merged
+        _copy(element, "ref", references)
     for element in descendants(root, *_GROWN):
         _regrow(element, turn)
     for element in descendants(root, "protectedRange", "ignoredError", "selection"):
@@ -98,13 +103,14 @@ def _rules(root: Element, plan: Plan, name: str, plans: Plans) -> None:
 
 def _breaks(root: Element, turn: Turn) -> None:
     for holder in descendants(root, "rowBreaks"):
+        found: dict[int, Element] = {}
         for one in [e for e in holder if local(e) == "brk"]:
-            copies = [last for _, last in turn.copies(int(one.get("id", "1")), int(one.get("id", "1")))]
             holder.remove(one)
-            for row in copies:
-                new = deepcopy(one)
-                new.set("id", str(row))
-                holder.append(new)
+            found |= {row: one for row in turn.breaks(int(one.get("id", "1"))) if row >= 1}
+        for row, one in sorted(found.items()):
+            new = deepcopy(one)
+            new.set("id", str(row))
+            holder.append(new)
         count = sum(1 for e in holder if local(e) == "brk")
         holder.set("count", str(count))
         if "manualBreakCount" in holder.attrib:

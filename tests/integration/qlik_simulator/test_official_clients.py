@@ -1,37 +1,19 @@
 """Qlik's own JavaScript clients work against the simulator: an opinion nobody here had a hand in."""
 
-import asyncio
 import json
-import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
 from qlik_simulator.app import Running
+from support.node import Node, NoNodeError, installed
 from support.servers import note
 from support.simulator import FLIGHTS
 
 pytestmark = pytest.mark.integration
 SCRIPTS: Final = Path(__file__).parent / "node"
-CACHE: Final = Path(__file__).resolve().parents[3] / ".cache" / "node-judges"
-INSTALL_SECONDS: Final = 150
-
-
-async def run(*command: str, cwd: Path, seconds: float) -> tuple[int, str]:
-    """Run a program with a time limit; its exit code and everything it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            written, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return -1, f"not finished after {seconds} s"
-    return process.returncode or 0, written.decode()
 
 
 def not_checked(config: pytest.Config, why: str) -> NoReturn:
@@ -41,46 +23,22 @@ def not_checked(config: pytest.Config, why: str) -> NoReturn:
 
 
 @pytest.fixture(scope="module")
-async def node(request: pytest.FixtureRequest) -> tuple[str, Path]:
+async def node(request: pytest.FixtureRequest) -> Node:
     """Node, and a folder in which the clients are installed and the scripts lie."""
-    program = shutil.which("node")
-    if program is None:
-        not_checked(request.config, "there is no 'node' on PATH")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    for script in SCRIPTS.iterdir():
-        shutil.copy(script, CACHE / script.name)
+    try:
+        found = await installed(SCRIPTS, "node-judges")
+    except NoNodeError as error:
+        not_checked(request.config, str(error))
     wanted = json.loads((SCRIPTS / "package.json").read_text())["dependencies"]
-    if any(installed(name) != version for name, version in wanted.items()):
-        npm = shutil.which("npm")
-        if npm is None:
-            not_checked(request.config, "there is no 'npm' on PATH")
-        install = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
-        code, written = await run(*install, cwd=CACHE, seconds=INSTALL_SECONDS)
-        if code != 0:
-            not_checked(request.config, f"npm install failed: {written[-500:]}")
     said = ", ".join(f"{name} {version}" for name, version in wanted.items() if name != "ws")
     note(request.config, f"Qlik's own JavaScript clients: {said}")
-    return program, CACHE
-
-
-def installed(name: str) -> str | None:
-    """The version of a package in the cache."""
-    described = CACHE / "node_modules" / name / "package.json"
-    return str(json.loads(described.read_text())["version"]) if described.exists() else None
-
-
-async def answer(node: tuple[str, Path], script: str, *arguments: str) -> dict[str, Any]:
-    program, folder = node
-    code, written = await run(program, script, *arguments, cwd=folder, seconds=60)
-    assert code == 0, written
-    found: dict[str, Any] = json.loads(written.strip().splitlines()[-1])
     return found
 
 
-async def test_enigma_js(simulator: Running, node: tuple[str, Path]) -> None:
+async def test_enigma_js(simulator: Running, node: Node) -> None:
     url = f"ws://127.0.0.1:{simulator.engine_port}/app/{FLIGHTS}/identity/{uuid.uuid4().hex}/ttl/30"
     control = f"http://127.0.0.1:{simulator.http_port}"
-    found = await answer(node, "enigma.mjs", url, FLIGHTS, control)
+    found = await node.answer("enigma.mjs", url, FLIGHTS, control)
     everything = [["EWR", 120835], ["JFK", 111279], ["LGA", 104662]]
     assert found["notifications"] == ["OnConnected"] * 3  # at first, and after each time it was suspended
     assert found["title"] == "Flights"
@@ -112,9 +70,9 @@ async def test_enigma_js(simulator: Running, node: tuple[str, Path]) -> None:
     assert modes["filters"] is None
 
 
-async def test_qlik_api(simulator: Running, node: tuple[str, Path]) -> None:
-    found = await answer(
-        node, "qlik-api.mjs", f"http://127.0.0.1:{simulator.http_port}", FLIGHTS, "sim-api-key"
+async def test_qlik_api(simulator: Running, node: Node) -> None:
+    found = await node.answer(
+        "qlik-api.mjs", f"http://127.0.0.1:{simulator.http_port}", FLIGHTS, "sim-api-key"
     )
     assert found["me"] == "CLOUD\\sim-user"
     assert found["items"] == [FLIGHTS]

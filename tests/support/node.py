@@ -1,0 +1,71 @@
+"""Node.js packages as judges: installed once into the cache, and run with a time limit."""
+
+import asyncio
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+CACHE: Final = Path(__file__).resolve().parents[2] / ".cache"
+INSTALL_SECONDS: Final = 150
+RUN_SECONDS: Final = 60
+
+
+class NoNodeError(Exception):
+    """Node or a package cannot be had; the text says why."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node, and a folder in which packages are installed and scripts lie."""
+
+    program: str
+    folder: Path
+
+    async def answer(self, script: str, *arguments: str) -> Any:
+        """The JSON in the last line a script writes. Fails the test if the script fails."""
+        code, written = await run(self.program, script, *arguments, cwd=self.folder, seconds=RUN_SECONDS)
+        assert code == 0, written
+        return json.loads(written.strip().splitlines()[-1])
+
+
+async def installed(scripts: Path, cache: str) -> Node:
+    """The packages that `scripts/package.json` names, and the scripts. Raises NoNodeError."""
+    program = shutil.which("node")
+    if program is None:
+        raise NoNodeError("there is no 'node' on PATH")
+    folder = CACHE / cache
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in scripts.iterdir():  # noqa: ASYNC240 - a handful of small files
+        shutil.copy(script, folder / script.name)
+    wanted = json.loads((scripts / "package.json").read_text())["dependencies"]
+    if any(_version(folder, name) != version for name, version in wanted.items()):
+        npm = shutil.which("npm")
+        if npm is None:
+            raise NoNodeError("there is no 'npm' on PATH")
+        install = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
+        code, written = await run(*install, cwd=folder, seconds=INSTALL_SECONDS)
+        if code != 0:
+            raise NoNodeError(f"npm install failed: {written[-500:]}")
+    return Node(program, folder)
+
+
+async def run(*command: str, cwd: Path, seconds: float) -> tuple[int, str]:
+    """Run a program with a time limit; its exit code and everything it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            written, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return -1, f"not finished after {seconds} s"
+    return process.returncode or 0, written.decode()
+
+
+def _version(folder: Path, name: str) -> str | None:
+    described = folder / "node_modules" / name / "package.json"
+    return str(json.loads(described.read_text())["version"]) if described.exists() else None

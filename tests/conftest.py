@@ -5,11 +5,11 @@ import os
 import pytest
 from hypothesis import settings
 
+from support.loopback import EGRESS_HOSTS
+
 # The time an example takes says something about the machine and nothing about the code.
 settings.register_profile("broadsheet", deadline=None)
 settings.load_profile("broadsheet")
-
-from support.loopback import EGRESS_HOSTS
 
 # For services in processes of their own, too.
 os.environ.setdefault("BROADSHEET_EGRESS_HOSTS", EGRESS_HOSTS)

@@ -1,61 +1,72 @@
-"""Programs of others that run on Node, installed from npm; their tests are skipped where that fails."""
+"""Node.js packages as judges: installed once into the cache, and run with a time limit."""
 
 import asyncio
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import pytest
 
 from support.servers import note
 
-_CACHE: Final = Path(__file__).resolve().parents[2] / ".cache"
-_INSTALL_SECONDS: Final = 240
+CACHE: Final = Path(__file__).resolve().parents[2] / ".cache"
+INSTALL_SECONDS: Final = 240
+RUN_SECONDS: Final = 60
+
+
+class NoNodeError(Exception):
+    """Node or a package cannot be had; the text says why."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Node, and a folder in which the packages are installed and the scripts lie."""
+    """Node, and a folder in which packages are installed and scripts lie."""
 
     program: str
     folder: Path
 
-    async def answer(self, script: str, *arguments: str, seconds: float = 60) -> dict[str, Any]:
-        """Run a script; what it wrote last, which has to be JSON."""
+    async def answer(self, script: str, *arguments: str, seconds: float = RUN_SECONDS) -> Any:
+        """The JSON in the last line a script writes. Fails the test if the script fails."""
         code, written = await run(self.program, script, *arguments, cwd=self.folder, seconds=seconds)
         assert code == 0, written
-        found: dict[str, Any] = json.loads(written.strip().splitlines()[-1])
-        return found
+        return json.loads(written.strip().splitlines()[-1])
 
 
-async def node_with(config: pytest.Config, scripts: Path, *, cache: str, what: str) -> Node:
-    """Install what the `package.json` beside `scripts` names into the folder `cache`, or skip the test."""
-    program, folder = shutil.which("node"), _CACHE / cache
+async def installed(scripts: Path, cache: str) -> Node:
+    """The packages that `scripts/package.json` names, and the scripts. Raises NoNodeError."""
+    program = shutil.which("node")
     if program is None:
-        _not_checked(config, what, "there is no 'node' on PATH")
-    wanted = _prepared(folder, scripts)
-    if any(_installed(folder, name) != version for name, version in wanted.items()):
+        raise NoNodeError("there is no 'node' on PATH")
+    folder = CACHE / cache
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in scripts.iterdir():  # noqa: ASYNC240 - a handful of small files
+        shutil.copy(script, folder / script.name)
+    wanted = json.loads((scripts / "package.json").read_text())["dependencies"]
+    if any(_version(folder, name) != version for name, version in wanted.items()):
         npm = shutil.which("npm")
         if npm is None:
-            _not_checked(config, what, "there is no 'npm' on PATH")
+            raise NoNodeError("there is no 'npm' on PATH")
         install = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
-        code, written = await run(*install, cwd=folder, seconds=_INSTALL_SECONDS)
+        code, written = await run(*install, cwd=folder, seconds=INSTALL_SECONDS)
         if code != 0:
-            _not_checked(config, what, f"npm install failed: {written[-500:]}")
-    said = ", ".join(f"{name} {version}" for name, version in wanted.items() if name != "ws")
-    note(config, f"{what}: {said}")
+            raise NoNodeError(f"npm install failed: {written[-500:]}")
     return Node(program, folder)
 
 
-def _prepared(folder: Path, scripts: Path) -> dict[str, str]:
-    """Copy the scripts; return the packages they need, with their versions."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for script in scripts.iterdir():
-        shutil.copy(script, folder / script.name)
-    wanted: dict[str, str] = json.loads((scripts / "package.json").read_text())["dependencies"]
-    return wanted
+async def node_with(config: pytest.Config, scripts: Path, *, cache: str, what: str) -> Node:
+    """Node with the packages of `scripts/package.json`; the test is skipped where they cannot be had."""
+    try:
+        found = await installed(scripts, cache)
+    except NoNodeError as error:
+        line = f"{what}: NOT CHECKED, {error}"
+        note(config, line)
+        pytest.skip(line)
+    wanted = json.loads((scripts / "package.json").read_text())["dependencies"]
+    said = ", ".join(f"{name} {version}" for name, version in wanted.items() if name != "ws")
+    note(config, f"{what}: {said}")
+    return found
 
 
 async def run(*command: str, cwd: Path, seconds: float) -> tuple[int, str]:
@@ -73,12 +84,6 @@ async def run(*command: str, cwd: Path, seconds: float) -> tuple[int, str]:
     return process.returncode or 0, written.decode()
 
 
-def _installed(folder: Path, name: str) -> str | None:
+def _version(folder: Path, name: str) -> str | None:
     described = folder / "node_modules" / name / "package.json"
     return str(json.loads(described.read_text())["version"]) if described.exists() else None
-
-
-def _not_checked(config: pytest.Config, what: str, why: str) -> NoReturn:
-    line = f"{what}: NOT CHECKED, {why}"
-    note(config, line)
-    pytest.skip(line)

@@ -13,6 +13,7 @@ from qlik.errors import (
     SiteBusy,
     Transient,
 )
+from qlik.formats import moment
 from qlik.gate import LocalBreaker, LocalGate, SiteBreaker, SiteGate
 from qlik.lists import FieldInfo, MasterItem, SheetInfo
 from qlik.model import (
@@ -92,4 +93,5 @@ __all__ = [
     "TicketAuth",
     "Transient",
     "Value",
+    "moment",
 ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+from qlik import duals, excel, times
 from qlik.model import Cell, CellValue, Column, ColumnKind, QlikNumberFormat, Value
 
 # Day 0 of Qlik's serial dates, the same as Excel's after 1 March 1900. Wall-clock time: Qlik knows no zone.
@@ -39,6 +42,12 @@ def from_serial(days: float) -> datetime | None:
     return EPOCH + timedelta(milliseconds=round(days * 86_400_000))
 
 
+def moment(text: str, serial: float, pattern: str) -> datetime | None:
+    """The moment of a dual whose text is a date in this pattern and whose number is its serial, else None."""
+    found = from_serial(serial) if pattern else None
+    return found if found is not None and times.writer(pattern)(text, found) else None
+
+
 def to_serial(moment: datetime) -> float:
     """The Qlik serial (days since 1899-12-30) of a wall-clock moment."""
     return (moment.replace(tzinfo=None) - EPOCH) / timedelta(days=1)
@@ -56,20 +65,27 @@ def parse_time(raw: object) -> datetime | None:
         return None
 
 
-def number_format(raw: Mapping[str, Any] | None) -> QlikNumberFormat | None:
-    """The format of a column, or None when Qlik has none (type U without a pattern)."""
+def number_format(raw: Mapping[str, Any] | None, *, auto: bool = False) -> QlikNumberFormat | None:
+    """The format of a column, or None when Qlik has none (type U without a pattern).
+
+    `auto` is the `qIsAutoFormat` beside it: a type R that Qlik chose itself stands for a number of up to
+    14 significant digits, whatever its pattern is; see `qlik.excel.is_general`.
+    """
     if not raw:
         return None
     kind, pattern = _TYPE.get(str(raw.get("qType", "U")), "U"), str(raw.get("qFmt") or "")
+    if kind == "R" and auto:
+        pattern = ""
     if kind == "U" and not pattern:
         return None
-    return QlikNumberFormat(
+    found = QlikNumberFormat(
         type=kind,
         pattern=pattern,
         decimals=int(raw.get("qnDec") or 0),
-        decimal_separator=str(raw.get("qDec") or "."),
-        thousand_separator=str(raw.get("qThou") or "") if raw.get("qUseThou") or raw.get("qThou") else "",
+        decimal_separator=str(raw.get("qDec") or ""),
+        thousand_separator=str(raw.get("qThou") or "") if pattern or raw.get("qUseThou") else "",
     )
+    return replace(found, decimal_separator=excel.decimal_of(found))
 
 
 # The schema names the long form, the engine sends the short one (research 5.2): take both.
@@ -90,25 +106,27 @@ def column(info: Mapping[str, Any], *, role: str, name: str = "") -> Column:
 
     Group dimensions take their active label.
     """
-    fmt = number_format(info.get("qNumFormat"))
+    fmt = number_format(info.get("qNumFormat"), auto=bool(info.get("qIsAutoFormat")))
     title = name or str(info.get("qFallbackTitle") or "")
     if role == "measure":
-        kind = _KIND_OF_TYPE.get(fmt.type, "number") if fmt else "number"
-        return Column(
-            name=title, kind="number" if kind == "text" else kind, number_format=fmt, role="measure"
-        )
-    return Column(name=title, kind=_dimension_kind(info, fmt), number_format=fmt, role="dimension")
+        kind = _KIND_OF_TYPE.get(excel.kind_of_pattern(fmt), "number") if fmt else "number"
+        kind = "number" if kind == "text" else kind
+        return Column(title, kind if excel.shows(fmt) else "text", fmt, "measure")
+    kind = _dimension_kind(info, fmt) if excel.shows(fmt) else "text"
+    return Column(title, kind, fmt, "dimension")
 
 
 def _dimension_kind(info: Mapping[str, Any], fmt: QlikNumberFormat | None) -> ColumnKind:
     tags: Sequence[str] = info.get("qTags") or ()
-    if fmt and fmt.type in {"D", "TS", "T", "IV"}:
-        return _KIND_OF_TYPE[fmt.type]
+    own = fmt is not None and (fmt.type == "I" or not excel.is_general(fmt))
+    shown = excel.kind_of_pattern(fmt) if fmt is not None and own else ""
+    if shown in {"D", "TS", "T", "IV"}:
+        return _KIND_OF_TYPE[shown]
     if "$timestamp" in tags and "$date" not in tags:
         return "timestamp"
     if "$date" in tags:
         return "date"
-    if fmt and fmt.type in _KIND_OF_TYPE and fmt.type != "A" and "$text" not in tags:
+    if shown in _KIND_OF_TYPE and shown != "A" and "$text" not in tags:
         return "number"
     if "$numeric" in tags or info.get("qDimensionType") == "N":
         return "number"
@@ -125,12 +143,7 @@ def reader(col: Column) -> Reader:
     """
     measure = col.role == "measure"
     null: int | str = "no element" if measure else NULL
-    plain = col.kind == "text"
-    # numbers whose text decides nothing, or whether it is a name at most
-    always = col.kind in {"time", "interval"} or (
-        col.kind == "number" and col.number_format is not None and col.number_format.type in _NO_NAMES
-    )
-    often = measure and col.kind == "number"
+    keep = keeper(col)
 
     def read(raw: Mapping[str, Any]) -> Cell:
         get = raw.get
@@ -148,11 +161,7 @@ def reader(col: Column) -> Reader:
         kind = num.__class__
         if (kind is not float and kind is not int) or not math.isfinite(num):
             return Cell(None if measure and text in _NOTHING else text, text)
-        if plain:
-            return Cell(text, text)
-        if always or (often and (not text or _ANY_DIGIT(text) is not None)):
-            return Cell(num, text)
-        return Cell(cell_value(text, num, col), text)
+        return Cell(keep(text, num), text)
 
     return read
 
@@ -163,40 +172,130 @@ def cell(raw: Mapping[str, Any], col: Column) -> Cell:
 
 
 def cell_value(text: str, num: float | None, col: Column) -> CellValue:
-    """What to calculate with: number or moment where there is one, else the text, else None."""
+    """What to calculate with: number or moment if the text only writes it (`qlik.duals`), else the text."""
     if num is None:
-        if text in _NOTHING and col.role == "measure":
-            return None
-        return text
+        return None if text in _NOTHING and col.role == "measure" else text
+    return keeper(col)(text, num)
+
+
+Keep = Callable[[str, float], CellValue]
+
+
+@lru_cache(maxsize=512)
+def keeper(col: Column) -> Keep:
+    """What decides whether a dual under this column is kept as its number, its moment or its text."""
+    if col.kind == "text":
+        return lambda text, _: text
     if col.kind in {"date", "timestamp"}:
-        moment = from_serial(num)
-        return moment if moment is not None else text
-    if col.kind == "text" or _is_label(text, col):
-        return text
-    return num
+        return _moments(col)
+    if col.kind in {"time", "interval"}:
+        return _times(col)
+    fmt, measure = col.number_format, col.role == "measure"
+    if measure and fmt is not None and not excel.is_general(fmt):
+        return _formatted(fmt)
+    return _calculated(fmt) if measure else _remembered(fmt)
+
+
+def _formatted(fmt: QlikNumberFormat) -> Keep:
+    """For results the engine has formatted: only a name, a code or too many digits are not its doing."""
+
+    def keep(text: str, num: float) -> CellValue:
+        if not text:
+            return num
+        if _ANY_DIGIT(text) is None:
+            return text
+        if duals.starts_with_zero(text) or not -_EXACT < num < _EXACT:
+            return num if duals.writes(text, num, fmt, calculated=True) else text
+        return num
+
+    return keep
+
+
+def _calculated(fmt: QlikNumberFormat | None) -> Keep:
+    """For results without a format of their own."""
+
+    def keep(text: str, num: float) -> CellValue:
+        if not text:
+            return num
+        plain = _PLAIN(text)
+        if plain is not None and abs(float(text.replace(",", ".")) - num) <= abs(num) * 1e-13:
+            return num
+        return num if duals.writes(text, num, fmt, calculated=True) else text
+
+    return keep
+
+
+def _remembered(fmt: QlikNumberFormat | None) -> Keep:
+    """For values of a field, which come again and again."""
+    known: dict[str, tuple[float, CellValue]] = {}
+
+    def keep(text: str, num: float) -> CellValue:
+        found = known.get(text)
+        if found is not None and found[0] == num:
+            return found[1]
+        kept: CellValue = num if not text or duals.writes(text, num, fmt) else text
+        if len(known) < _REMEMBERED:
+            known[text] = (num, kept)
+        return kept
+
+    return keep
+
+
+def _moments(col: Column) -> Keep:
+    pattern = col.number_format.pattern if col.number_format else ""
+    writes = times.writer(pattern) if pattern and col.role == "dimension" else None
+
+    def keep(text: str, num: float) -> CellValue:
+        found = from_serial(num)
+        if found is None or (text and _ANY_DIGIT(text) is None and not _names_only(pattern)):
+            return text
+        return text if writes is not None and text and not writes(text, found) else found
+
+    return keep
+
+
+def _names_only(pattern: str) -> bool:
+    """Whether a date is written without any digit, such as `MMM` or `WWWW`."""
+    return bool(pattern) and not any(times.is_number(part) for part in times.tokens(pattern))
+
+
+def _times(col: Column) -> Keep:
+    pattern = col.number_format.pattern if col.number_format else ""
+    most = _DAYS_COUNTED if col.kind == "interval" and times.days_counted(pattern) else math.inf
+
+    def keep(text: str, num: float) -> CellValue:
+        # Excel shows no negative times, and counts days to 31.
+        if text and (_ANY_DIGIT(text) is None or not 0 <= num < most):
+            return text
+        return num
+
+    return keep
+
+
+def cell_codes(col: Column) -> Callable[[Cell], str | None] | None:
+    """What gives the Excel code of single cells of this column, None for those that the column's code shows.
+
+    None in all where the column's code shows every cell as Qlik does; see `qlik.excel.cell_code`.
+    """
+    fmt, measure = col.number_format, col.role == "measure"
+    if col.kind != "number" or not excel.varies(fmt):
+        return None
+
+    def code(cell: Cell) -> str | None:
+        value = cell.value
+        if not isinstance(value, int | float) or not cell.text:
+            return None
+        return excel.cell_code(fmt, cell.text, value, calculated=measure)
+
+    return code
 
 
 _NOTHING = frozenset({"", "-"})
 _ANY_DIGIT = re.compile(r"\d").search
-_NO_NAMES = {"I", "R", "F", "M", "T", "IV"}
-
-
-def _is_label(text: str, col: Column) -> bool:
-    """Whether text is a name given to the number (a dual such as 'Jan' = 1) rather than a way to write it.
-
-    A measure may carry units ('12 kr', '75%'), so there only a text without any digit is a name. In a
-    dimension without a number format any letter makes it a name ('Q1').
-    """
-    if col.number_format is not None and col.number_format.type in _NO_NAMES:
-        return False
-    if col.kind in {"time", "interval"} or not text:
-        return False
-    if _ANY_DIGIT(text) is None:
-        return True
-    if col.role != "dimension":
-        return False
-    letters = "".join(ch for ch in text if ch.isalpha())
-    return letters not in {"", "e", "E"}
+_PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:[.,]\d{1,14})?").fullmatch
+_EXACT = 1e15
+_DAYS_COUNTED = 32
+_REMEMBERED = 100_000
 
 
 def value(raw: Mapping[str, Any]) -> Value:
@@ -204,117 +303,3 @@ def value(raw: Mapping[str, Any]) -> Value:
     num = raw.get("qNum", raw.get("qNumber"))
     numeric = raw.get("qIsNumeric", "qNum" in raw)
     return Value(str(raw.get("qText") or ""), number(num) if numeric else None)
-
-
-_EXCEL_DEFAULT = {
-    "D": "yyyy-mm-dd",
-    "TS": "yyyy-mm-dd hh:mm:ss",
-    "T": "hh:mm:ss",
-    "IV": "[h]:mm:ss",
-    "A": "@",
-}
-
-
-def excel_format(fmt: QlikNumberFormat) -> str:
-    """The Excel format code for a Qlik format. Excel's codes are always written with '.' and ','."""
-    if fmt.type in {"D", "TS", "T", "IV"}:
-        return _excel_time(fmt) if fmt.pattern else _EXCEL_DEFAULT[fmt.type]
-    if fmt.type == "A":
-        return "@"
-    if fmt.pattern:
-        return _excel_number(fmt)
-    if fmt.type == "I":
-        return "#,##0" if fmt.thousand_separator else "0"
-    if fmt.type in {"F", "M", "R"}:
-        whole = "#,##0" if fmt.thousand_separator else "0"
-        return whole + ("." + "0" * fmt.decimals if fmt.decimals else "")
-    return "General"
-
-
-def _excel_number(fmt: QlikNumberFormat) -> str:
-    code = ";".join(_excel_number_part(part, fmt) for part in fmt.pattern.split(";")[:3])
-    return code or "General"
-
-
-def _excel_number_part(part: str, fmt: QlikNumberFormat) -> str:
-    found = _digits(part, fmt)
-    if found is None:
-        return _literal(part)
-    start, end = found
-    digits = part[start:end]
-    decimal = fmt.decimal_separator or "."
-    whole, dot, fraction = digits.rpartition(decimal) if decimal in digits else (digits, "", "")
-    grouped = bool(fmt.thousand_separator) and fmt.thousand_separator in whole
-    whole = re.sub(r"[^#0]", "", whole) or "0"
-    if grouped:
-        whole = "#,##0" if set(whole) <= {"#"} or len(whole) <= 4 else "#,##" + whole[-whole.count("0") :]  # noqa: PLR2004 - '#,##0' itself
-    fraction = re.sub(r"[^#0eE+-]", "", fraction)
-    return (
-        _literal(part[:start]) + whole + ("." + fraction if dot and fraction else "") + _literal(part[end:])
-    )
-
-
-def _digits(part: str, fmt: QlikNumberFormat) -> tuple[int, int] | None:
-    allowed = {"#", "0", fmt.decimal_separator, fmt.thousand_separator} - {""}
-    positions = [i for i, ch in enumerate(part) if ch in "#0"]
-    if not positions:
-        return None
-    start, end = positions[0], positions[0] + 1
-    while end < len(part) and part[end] in allowed:
-        end += 1
-    while end > start and part[end - 1] not in "#0":
-        end -= 1
-    return start, end
-
-
-def _literal(text: str) -> str:
-    """Text around the digits.
-
-    Percent, brackets, minus and spaces stand for themselves, the rest is quoted.
-    """
-    out, quoted = [], ""
-    for ch in text:
-        if ch in "%()-+ $€£¥\u00a0":
-            if quoted:
-                out.append('"' + quoted + '"')
-                quoted = ""
-            out.append(ch)
-        elif ch != '"':
-            quoted += ch
-    if quoted:
-        out.append('"' + quoted + '"')
-    return "".join(out)
-
-
-# Qlik: M month, m minute, f fractions, TT am/pm, W weekday. Excel: m for both, by neighbourhood.
-_TIME_TOKEN = re.compile(
-    r"\[?Y{2,4}\]?|M{1,4}|D{1,2}|W{1,4}|h{1,2}|m{1,2}|s{1,2}|\.?f+|TT|tt|\[[.,]f+\]|.",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def _excel_time(fmt: QlikNumberFormat) -> str:
-    code = "".join(_time_token(match.group(), fmt) for match in _TIME_TOKEN.finditer(fmt.pattern))
-    return code if code.strip() else _EXCEL_DEFAULT[fmt.type]
-
-
-def _time_token(part: str, fmt: QlikNumberFormat) -> str:
-    head = part.strip("[].,")[:1].lower()
-    length = len(part)
-    codes = {
-        "y": "yyyy" if length > 2 else "yy",  # noqa: PLR2004 - YY is the two-digit year
-        "d": "d" * min(length, 2),
-        "m": "m" * length,
-        "w": "ddd" if length < 4 else "dddd",  # noqa: PLR2004 - WWWW is the whole name
-        "h": "[h]" if fmt.type == "IV" else "h" * length,
-        "s": "s" * length,
-        "f": "." + "0" * min(3, part.lower().count("f")),
-    }
-    if part == '"':
-        # Literal text is escaped sign by sign here, so a quotation mark of the pattern has nothing to open.
-        return ""
-    if part.lower() == "tt":
-        return "AM/PM"
-    if head in codes:
-        return codes[head]
-    return part if part in " /-:.,()\u00a0" else f"\\{part}"

@@ -55,9 +55,9 @@ class QlikNumberFormat:
     @property
     def excel(self) -> str:
         """The Excel format code that shows the same, or 'General' when Qlik has no format."""
-        from qlik.formats import excel_format  # noqa: PLC0415 - the two modules need each other's words
+        from qlik.excel import code  # noqa: PLC0415 - the two modules need each other's words
 
-        return excel_format(self)
+        return code(self)
 
 
 ColumnKind = Literal["number", "date", "timestamp", "time", "interval", "text"]

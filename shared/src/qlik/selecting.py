@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qlik import formats
 from qlik.cube import Source, list_def, pages
 from qlik.errors import Aborted, ConfigurationError, SelectionNotProved
-from qlik.model import FieldValue, ProvedSelection, Selection, Value
+from qlik.model import Column, FieldValue, ProvedSelection, Selection, Value
 from qlik.rpc import EngineConnection, ObjectRef
 
 _TRIES = 3
@@ -143,7 +144,8 @@ async def prove(connection: EngineConnection, doc: ObjectRef, selection: Selecti
         filters.
 
     """
-    found, counts = await listed(connection, doc, selection.field, states={"L", "S", "XS", "XL"})
+    listing = await listed(connection, doc, selection.field, states={"L", "S", "XS", "XL"})
+    found, counts = listing.values, listing.counts
 
     def refuse(why: str) -> SelectionNotProved:
         return SelectionNotProved(selection.field, selection.values, why)
@@ -158,6 +160,15 @@ async def prove(connection: EngineConnection, doc: ObjectRef, selection: Selecti
     return ProvedSelection(selection.field, tuple(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Values of a field, how many it has in each state (`qStateCounts`), and how it looks as a column."""
+
+    values: list[Value]
+    counts: Mapping[str, Any]
+    column: Column
+
+
 async def listed(
     connection: EngineConnection,
     doc: ObjectRef,
@@ -165,8 +176,8 @@ async def listed(
     *,
     states: set[str],
     limit: int | None = None,
-) -> tuple[list[Value], Mapping[str, Any]]:
-    """The values of a field in these states, and the field's state counts. Reads no more pages than it must.
+) -> Listing:
+    """The values of a field in these states. Reads no more pages than it must.
 
     With `limit`, reading stops after so many values.
     """
@@ -188,7 +199,8 @@ async def listed(
         values = await _read_states(connection, made, states, min(wanted, height), what=what)
         if len(values) < wanted < height:  # an engine that does not sort by state
             values = await _read_states(connection, made, states, height, what=what)
-        return (values if limit is None else values[:limit]), counts
+        column = formats.column(info.get("qDimensionInfo") or {}, role="dimension", name=field)
+        return Listing(values if limit is None else values[:limit], counts, column)
     finally:
         await discard(connection, doc, made)
 

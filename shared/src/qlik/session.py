@@ -164,23 +164,23 @@ class AppSession(Contents):
             LimitReached: when there are more than `limit`, unless `truncate` allows to cut them off.
 
         """
-        values, counts = await self._restarting(
-            lambda: selecting.listed(
-                self._connection,
-                self._doc,
-                field,
-                states=_POSSIBLE,
-                limit=limit,
-            )
+        return (await self.field_column(field, limit=limit, truncate=truncate))[1]
+
+    async def field_column(
+        self, field: str, *, limit: int, truncate: bool = False
+    ) -> tuple[Column, list[Value]]:
+        """The same with the field's kind and format, as a column of a table has them."""
+        found = await self._restarting(
+            lambda: selecting.listed(self._connection, self._doc, field, states=_POSSIBLE, limit=limit)
         )
-        possible = sum(int(counts.get(key) or 0) for key in ("qLocked", "qSelected", "qOption"))
+        possible = sum(int(found.counts.get(key) or 0) for key in ("qLocked", "qSelected", "qOption"))
         if possible > limit and not truncate:
             raise LimitReached(
                 f"The field {field!r} has {possible} possible values, allowed are {limit}",
                 code="max-values",
                 remedy="Narrow it with a filter, or choose a field with fewer values.",
             )
-        return values
+        return found.column, found.values
 
     async def table(
         self,

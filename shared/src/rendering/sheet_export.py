@@ -22,6 +22,7 @@ _MIN_WIDTH, _MAX_WIDTH, _LOOK = 8, 60, 200
 _SHARED = 50_000  # texts kept to be shared; what comes later stands in its cell
 _SHARED_CHARS = 2 * 1024 * 1024
 _SHEET = "xl/worksheets/sheet1.xml"
+_MAX_STYLES = 60_000  # of a workbook; Excel opens none with more than 65,490
 
 
 class SheetExport:
@@ -37,8 +38,11 @@ class SheetExport:
         self._strings: dict[str, int] = {}
         self._room = _SHARED_CHARS
         self._zip = ZipWriter(out)
-        for name, text in _parts(title, self._columns).items():
+        for name, text in _parts(title).items():
             self._zip.add(name, pack(text.encode()))
+        # Styles are written last: single cells may have a number format of their own.
+        self._formats = _formats(self._columns)
+        self._styles: dict[str, str] = {}
         self._open = ExitStack()
         self._write: Callable[[str], None] | None = None
 
@@ -69,6 +73,7 @@ class SheetExport:
             for one in self._strings:
                 text(f"<si>{_t(one)}</si>")
             text("</sst>")
+        self._zip.add("xl/styles.xml", pack(_styles(self._formats).encode()))
         self._zip.close()
 
     def _begun(self, rows: Sequence[tuple[Cell, ...]]) -> Callable[[str], None]:
@@ -87,6 +92,8 @@ class SheetExport:
 
     def _cell(self, start: str, number: int, style: str, value: Cell) -> str:
         if isinstance(value, Formatted):
+            if value.excel_format:
+                style = self._style(value.excel_format)
             value = value.value
         if isinstance(value, str):
             return self._text(f"{start}{number}{style}", value)
@@ -101,6 +108,15 @@ class SheetExport:
         if isinstance(value, int) and abs(value) >= _MAX_EXACT:
             return self._text(f"{start}{number}{style}", str(value))
         return f"{start}{number}{style}><v>{value!r}</v></c>"
+
+    def _style(self, code: str) -> str:
+        found = self._styles.get(code)
+        if found is None and len(self._formats) >= _MAX_STYLES:
+            return '" s="0"'
+        if found is None:
+            found = self._styles[code] = f'" s="{len(self._formats) + 2}"'
+            self._formats.append(code)
+        return found
 
     def _text(self, head: str, value: str) -> str:
         index = self._strings.get(value)
@@ -128,9 +144,12 @@ def _widths(columns: Sequence[ColumnData], rows: Sequence[tuple[Cell, ...]]) -> 
         yield max(_MIN_WIDTH, min(_MAX_WIDTH, max([len(column.heading) + 3, *lengths]) + 2))
 
 
-def _parts(title: str, columns: Sequence[ColumnData]) -> dict[str, str]:
+def _formats(columns: Sequence[ColumnData]) -> list[str]:
     standard = {"date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm"}
-    formats = [column.excel_format or standard.get(column.kind, "General") for column in columns]
+    return [column.excel_format or standard.get(column.kind, "General") for column in columns]
+
+
+def _parts(title: str) -> dict[str, str]:
     pointers = {"rId1": ("worksheet", "worksheets/sheet1.xml"), "rId2": ("styles", "styles.xml"),
                 "rId3": ("sharedStrings", "sharedStrings.xml")}  # fmt: skip
     return {
@@ -138,7 +157,6 @@ def _parts(title: str, columns: Sequence[ColumnData]) -> dict[str, str]:
         "_rels/.rels": _rels({"rId1": ("officeDocument", "xl/workbook.xml")}),
         "xl/workbook.xml": _workbook(title),
         "xl/_rels/workbook.xml.rels": _rels(pointers),
-        "xl/styles.xml": _styles(formats),
     }
 
 

@@ -31,7 +31,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def verdict(node: Node, models: Path) -> dict[str, Any]:
-    return await node.answer("judge.cjs", str(schemas.ASYNCAPI), str(models), seconds=240)
+    found: dict[str, Any] = await node.answer("judge.cjs", str(schemas.ASYNCAPI), str(models), seconds=240)
+    return found
 
 
 async def test_the_official_parser_finds_nothing_wrong(verdict: dict[str, Any]) -> None:

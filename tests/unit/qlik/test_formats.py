@@ -159,7 +159,7 @@ def test_values_of_either_shape_are_read() -> None:
         (QlikNumberFormat("D", "DD.MM.YYYY"), "dd.mm.yyyy"),
         (QlikNumberFormat("D", "YYYY-MM-DD"), "yyyy-mm-dd"),
         (QlikNumberFormat("D", "WWW D MMM YY"), "ddd d mmm yy"),
-        (QlikNumberFormat("TS", "M/D/YYYY h:mm:ss[.fff] TT"), "m/d/yyyy h:mm:ss.000 AM/PM"),
+        (QlikNumberFormat("TS", "M/D/YYYY h:mm:ss[.fff] TT"), "m/d/yyyy h:mm:ss AM/PM"),
         (QlikNumberFormat("TS", "YYYY-MM-DDThh:mm"), r"yyyy-mm-dd\Thh:mm"),
         (QlikNumberFormat("T", "hh:mm"), "hh:mm"),
         (QlikNumberFormat("IV", "h:mm:ss"), "[h]:mm:ss"),

@@ -1,11 +1,13 @@
 """What Qlik gave, as what templates show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 import qlik
 from contracts.configuration import ChartItem, FieldItem, TableItem
 from contracts.naming import column_names
+from qlik.formats import cell_codes, cell_value
 from rendering.model import (
     Cell,
     ChartSpec,
@@ -22,6 +24,8 @@ from runtime.errors import Permanent
 FIELD_COLUMN = "value"
 """The name of the one column of a table made from a field item."""
 
+Maker = Callable[[qlik.Cell], Cell]
+
 _KINDS: dict[str, ColumnKind] = {
     "number": "number",
     # Excel counts times and durations in days, and its format shows them.
@@ -33,16 +37,39 @@ _KINDS: dict[str, ColumnKind] = {
 }
 
 
-def cell_of(value: qlik.Value) -> Cell:
-    """Return a single value with the text Qlik showed for it."""
-    return value.text if value.number is None else Formatted(value.number, value.text)
+def cell_of(value: qlik.Value, layout: qlik.AppLayout) -> Cell:
+    """Return the result of an expression with the text Qlik showed for it.
+
+    A date that is written as the app writes dates is a date. Any other text that does not write its number,
+    such as 007, stays a text.
+    """
+    number, text = value.number, value.text
+    if number is None:
+        return text
+    for pattern, kind in ((layout.date_format, "date"), (layout.timestamp_format, "timestamp")):
+        moment = qlik.moment(text, number, pattern)
+        if moment is not None:
+            return Formatted(moment.date() if kind == "date" else moment, text)
+    return _maker(_RESULT)(qlik.Cell(cell_value(text, number, _RESULT), text))
 
 
-def field_table(item: FieldItem, values: Sequence[qlik.Value]) -> TableData:
-    """Return the values of a field as a table with the column `value`."""
-    numeric = bool(values) and all(value.number is not None for value in values)
-    column = ColumnData(FIELD_COLUMN, "number" if numeric else "text", title=item.field)
-    return TableData((column,), [(cell_of(value),) for value in values])
+_RESULT = qlik.Column("", "number", None, "measure")
+
+
+def field_table(
+    item: FieldItem, values: Sequence[qlik.Value], column: qlik.Column | None = None
+) -> TableData:
+    """Return the values of a field as a table with the column `value`.
+
+    `column` is the field as Qlik describes it; without one it is of numbers if all its values are.
+    """
+    if column is None:
+        numeric = bool(values) and all(value.number is not None for value in values)
+        column = qlik.Column(item.field, "number" if numeric else "text")
+    rows: list[qlik.Row] = [
+        (qlik.Cell(cell_value(value.text, value.number, column), value.text),) for value in values
+    ]
+    return _table(qlik.Table((column,), rows), [(FIELD_COLUMN, item.field)])
 
 
 def named_table(item: TableItem, table: qlik.Table) -> TableData:
@@ -75,9 +102,41 @@ def column_data(columns: Sequence[qlik.Column], names: Sequence[tuple[str, str]]
     )
 
 
-def scalars(rows: Sequence[Sequence[qlik.Cell]], columns: Sequence[ColumnData]) -> list[tuple[Cell, ...]]:
-    """Return rows as values without Qlik's texts, for exports of long tables."""
-    return [tuple(raw(cell) for cell in _cells(row, columns)) for row in rows]
+def scalars(rows: Sequence[Sequence[qlik.Cell]], makers: Sequence[Maker]) -> list[tuple[Cell, ...]]:
+    """Return rows as values, for exports of long tables.
+
+    Qlik's texts are left out, except where a cell has a number format of its own.
+    """
+    return [
+        tuple(
+            made if isinstance(made, Formatted) and made.excel_format else raw(made)
+            for made in [make(cell) for make, cell in zip(makers, row, strict=True)]
+        )
+        for row in rows
+    ]
+
+
+def makers(columns: Sequence[qlik.Column]) -> list[Maker]:
+    """Return what makes the cells of each column."""
+    return [_maker(column) for column in columns]
+
+
+def settled(columns: Sequence[ColumnData], mixed: Collection[int]) -> tuple[ColumnData, ...]:
+    """Return columns as they turned out to be, with the places of those that have texts among their numbers.
+
+    A column of codes such as 007 is a column of texts, or a typed export would leave the codes out.
+    """
+    return tuple(
+        replace(column, kind="text") if place in mixed else column for place, column in enumerate(columns)
+    )
+
+
+def mixed(rows: Iterable[Sequence[qlik.Cell]], columns: Sequence[qlik.Column]) -> set[int]:
+    """Return the places of fields that are numbers or dates in general and have texts in these rows."""
+    watched = [
+        place for place, column in enumerate(columns) if column.role == "dimension" and column.kind != "text"
+    ]
+    return {place for row in rows for place in watched if isinstance(row[place].value, str)}
 
 
 def chart(item: ChartItem, tables: dict[str, TableData]) -> ChartSpec:
@@ -129,12 +188,16 @@ def options_of(layout: qlik.AppLayout) -> RenderOptions:
 
 
 def _table(table: qlik.Table, names: Sequence[tuple[str, str]]) -> TableData:
-    columns = column_data(table.columns, names)
-    rows = [tuple(_cells(row, columns)) for row in table.rows]
+    columns = settled(column_data(table.columns, names), mixed(table.rows, table.columns))
+    make = makers(table.columns)
+    rows = [tuple([one(cell) for one, cell in zip(make, row, strict=True)]) for row in table.rows]
     totals: tuple[Cell, ...] | None = None
     if table.totals:
         grouping = len(columns) - len(table.totals)
-        totals = (*(None for _ in range(grouping)), *_cells(table.totals, columns[grouping:]))
+        totals = (
+            *(None for _ in range(grouping)),
+            *(one(cell) for one, cell in zip(make[grouping:], table.totals, strict=True)),
+        )
     try:
         return TableData(columns, rows, totals)
     except ValueError as error:
@@ -145,15 +208,18 @@ def _excel(column: qlik.Column) -> str | None:
     return column.number_format.excel if column.number_format else None
 
 
-def _cells(row: Sequence[qlik.Cell], columns: Sequence[ColumnData]) -> Iterator[Cell]:
-    for cell, column in zip(row, columns, strict=True):
+def _maker(column: qlik.Column) -> Maker:
+    code, whole_days = cell_codes(column), column.kind == "date"
+
+    def make(cell: qlik.Cell) -> Cell:
         value = cell.value
         if value is None or value == cell.text:
-            yield value
-        elif column.kind == "date" and isinstance(value, datetime):
-            yield Formatted(value.date(), cell.text)
-        else:
-            yield Formatted(value, cell.text)
+            return value
+        if whole_days and isinstance(value, datetime):
+            return Formatted(value.date(), cell.text)
+        return Formatted(value, cell.text, code(cell) if code is not None else None)
+
+    return make
 
 
 def _text(cell: Cell) -> str:

@@ -12,6 +12,7 @@ from generator.domain.selections import FieldValue
 from qlik import AppSession, QlikError
 from qlik import Selection as QlikSelection
 from qlik import Value as QlikValue
+from qlik.duals import is_code
 from runtime.errors import Permanent, Transient
 
 # So many apps at a time; each costs a session, and sites allow few.
@@ -119,7 +120,7 @@ async def verdict(session: AppSession, condition: Condition) -> Verdict:
 def _operand(value: QlikValue) -> Operand:
     # Qlik shows null as a dash, and says nothing else about it.
     null = value.number is None and value.text == _NULL
-    return Operand("" if null else value.text, value.number)
+    return Operand("" if null else value.text, None if is_code(value.text) else value.number)
 
 
 def qlik_selections(selections: Sequence[Selection]) -> list[QlikSelection]:

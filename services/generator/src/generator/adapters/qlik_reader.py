@@ -129,12 +129,12 @@ async def _read_item(
 ) -> None:
     match item:
         case ExpressionItem():
-            data.values[item.name] = cell_of(await session.evaluate(item.expression))
+            data.values[item.name] = cell_of(await session.evaluate(item.expression), session.layout)
         case VariableItem():
-            data.values[item.name] = cell_of(await session.variable(item.variable))
+            data.values[item.name] = cell_of(await session.variable(item.variable), session.layout)
         case FieldItem():
-            values = await session.field_values(item.field, limit=item.limit)
-            data.tables[item.name] = field_table(item, values)
+            column, values = await session.field_column(item.field, limit=item.limit)
+            data.tables[item.name] = await asyncio.to_thread(field_table, item, values, column)
         case TableItem():
             table = await session.table(
                 [

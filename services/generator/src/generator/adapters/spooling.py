@@ -10,10 +10,19 @@ from typing import IO
 import qlik
 from contracts.configuration import DataItem, ObjectItem, OutputFormat, TableItem
 from contracts.plan import PlannedReport
-from generator.adapters.qlik_data import column_data, named_columns, object_columns, scalars, sort_of
+from generator.adapters.qlik_data import (
+    Maker,
+    column_data,
+    makers,
+    mixed,
+    named_columns,
+    object_columns,
+    scalars,
+    settled,
+    sort_of,
+)
 from generator.ports import Spooled
 from qlik import Aborted, AppSession, ConfigurationError, Dimension, Measure, RowPage
-from rendering.model import ColumnData
 from runtime.errors import Permanent, Transient
 
 MAX_BYTES = 4 * 1024**3
@@ -71,21 +80,25 @@ async def _write(
     path: Path,
 ) -> Spooled:
     names = named_columns(item) if isinstance(item, TableItem) else object_columns(columns)
-    ours = column_data(columns, names)
+    make, texts = makers(columns), set[int]()
     count = 0
     with path.open("wb") as file:
         async for page in pages:
             # Ten thousand cells take long enough for heartbeats to notice.
-            await asyncio.to_thread(_append, file, page.rows, ours)
+            texts |= await asyncio.to_thread(_append, file, page.rows, columns, make)
             count += len(page.rows)
-    return Spooled(path, ours, count)
+    return Spooled(path, settled(column_data(columns, names), texts), count)
 
 
-def _append(file: IO[bytes], rows: Sequence[qlik.Row], columns: Sequence[ColumnData]) -> None:
-    pickle.dump(scalars(rows, columns), file, protocol=5)
+def _append(
+    file: IO[bytes], rows: Sequence[qlik.Row], columns: Sequence[qlik.Column], make: Sequence[Maker]
+) -> set[int]:
+    """Write rows; return the places of the columns that have texts among their numbers."""
+    pickle.dump(scalars(rows, make), file, protocol=5)
     if file.tell() > MAX_BYTES:
         raise Permanent(
             "table-too-large",
             f"the rows of the table take more than {MAX_BYTES // 2**30} GiB",
             "filter the report, or iterate over a field",
         )
+    return mixed(rows, columns)

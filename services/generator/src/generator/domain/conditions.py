@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,11 +10,15 @@ from typing import Final
 from contracts.configuration import ConditionRule, Operator
 
 _SHOWN = 80
+_CODE = re.compile(r"\s*0\d+\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One side of a rule: what it shows, and its number if it has one. Qlik's null shows nothing."""
+    """One side of a rule: what it shows, and its number if it has one. Qlik's null shows nothing.
+
+    A code such as 007 has no number here, so that it is compared as a text.
+    """
 
     text: str
     number: float | None = None
@@ -46,7 +51,9 @@ def right_expression(rule: ConditionRule) -> str | None:
 
 
 def plain(text: str) -> Operand:
-    """Return the right side that is a fixed value."""
+    """Return the right side that is a fixed value; a code such as 007 is a text, and never equal to 7."""
+    if _CODE.fullmatch(text):
+        return Operand(text)
     try:
         number = float(text.strip())
     except ValueError:

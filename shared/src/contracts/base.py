@@ -4,10 +4,24 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def refused(message: str, remedy: str) -> PydanticCustomError:
+    """Return what a validator raises: what is wrong and how to correct it, each a sentence.
+
+    Both are kept in the context of the error, so that an API can answer them apart.
+    """
+    return PydanticCustomError("refused", "{message} {remedy}", {"message": message, "remedy": remedy})
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise refused(
+            "In UTC this date is before the year 1 or after the year 9999.", "Choose another date."
+        ) from None
 
 
 Utc = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -105,5 +105,5 @@ bench: setup office ## measure; prints ratios of one run
 	PYTHONPATH=tests python -m bench.pipeline $(BENCH_ARGS)
 
 .PHONY: reference
-reference: setup ## write the reference of settings and topics from the code
+reference: setup ## write the reference of settings, topics and REST from the code
 	python -m standalone.reference write

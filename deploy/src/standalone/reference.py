@@ -1,4 +1,4 @@
-"""Write the reference of settings and topics from the code: `python -m standalone.reference write|check`."""
+"""Write the reference of settings, topics and REST: `python -m standalone.reference write|check`."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from config_api.reference import markdown, openapi_document
 from config_api.settings import ConfigApiSettings
 from contracts.catalog import topics
 from distributor.settings import DistributorSettings
@@ -118,7 +119,12 @@ def topics_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Return every generated page by its path."""
-    return {FOLDER / "settings.md": settings_page(), FOLDER / "topics.md": topics_page()}
+    return {
+        FOLDER / "settings.md": settings_page(),
+        FOLDER / "topics.md": topics_page(),
+        FOLDER / "rest-api.md": markdown(),
+        FOLDER / "openapi.json": openapi_document(),
+    }
 
 
 def stale() -> list[str]:

@@ -4,6 +4,16 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def refused(message: str, remedy: str) -> PydanticCustomError:
+    """Return what a validator raises: what is wrong and how to correct it, each a sentence.
+
+    Both are kept in the context of the error, so that an API can answer them apart.
+    """
+    return PydanticCustomError("refused", "{message} {remedy}", {"message": message, "remedy": remedy})
+
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -17,8 +27,9 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        # Only ValueError becomes a ValidationError.
-        raise ValueError("is not a date in UTC between the years 1 and 9999") from None
+        raise refused(
+            "In UTC this date is before the year 1 or after the year 9999.", "Choose another date."
+        ) from None
 
 
 Utc = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from contracts.base import Id, ObjectRef, Selection, Utc, Wire
+from contracts.base import Id, ObjectRef, Selection, Utc, Wire, refused
 from contracts.output import NativeExport, OutputOptions
 from contracts.triggers import Trigger
 
@@ -242,9 +242,12 @@ class FilterDef(Wire):
     @model_validator(mode="after")
     def _complete(self) -> "FilterDef":
         if self.source is FilterSource.FIXED and not self.values:
-            raise ValueError(f"filter on {self.field!r} has no values; give at least one")
+            raise refused(f"The filter on {self.field!r} has no values.", "Add at least one to 'values'.")
         if self.source is FilterSource.RECIPIENT_ATTRIBUTE and not self.attribute:
-            raise ValueError(f"filter on {self.field!r} names no recipient attribute")
+            raise refused(
+                f"The filter on {self.field!r} names no attribute of the recipient.",
+                "Set 'attribute' to the name of the attribute that holds the value.",
+            )
         return self
 
     def selection(self) -> Selection:
@@ -332,7 +335,10 @@ class TaskReport(Wire):
     @model_validator(mode="after")
     def _embeddable(self) -> "TaskReport":
         if self.embed and self.format is not OutputFormat.HTML:
-            raise ValueError(f"only HTML reports can be embedded in a mail, not {self.format}")
+            raise refused(
+                f"A {self.format.value} file cannot be embedded in a mail.",
+                "Set 'format' to html, or set 'embed' to false to attach the file.",
+            )
         return self
 
 
@@ -359,9 +365,15 @@ class TaskRecipient(Wire):
     @model_validator(mode="after")
     def _one_target(self) -> "TaskRecipient":
         if (self.recipient_id is None) == (self.group_id is None):
-            raise ValueError("name either a recipient or a group")
+            raise refused(
+                "This names neither a recipient nor a group, or both.",
+                "Set either 'recipient_id' or 'group_id'.",
+            )
         if self.scope is Scope.OWN and not self.scope_attribute:
-            raise ValueError("scope 'own' needs scope_attribute: the attribute that names the value")
+            raise refused(
+                "The scope 'own' needs the attribute that names the recipient's own value.",
+                "Set 'scope_attribute', or set 'scope' to all.",
+            )
         return self
 
 

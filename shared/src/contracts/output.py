@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from contracts.base import Id, Wire
+from contracts.base import Id, Wire, refused
 
 PageSize = Literal["A4", "A3", "A5", "Letter", "Legal"]
 OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
@@ -41,7 +41,10 @@ class OutputOptions(Wire):
     @model_validator(mode="after")
     def _readable(self) -> "OutputOptions":
         if self.decimal is not None and self.decimal == self.thousands:
-            raise ValueError("decimal and thousands are the same, so nobody could read a number")
+            raise refused(
+                "The decimal mark and the thousands separator are the same.",
+                "Choose two different characters for 'decimal' and 'thousands'.",
+            )
         return self
 
 

@@ -18,7 +18,8 @@ from config_api.domain.errors import InUseError, InvalidError, NotFoundError, St
 from config_api.domain.kinds import CONNECTION, GROUP, REPORT, TEMPLATE
 from config_api.domain.references import references, unknown
 from config_api.domain.rights import Actor, Role
-from config_api.domain.validation import check, unstorable
+from config_api.domain.storable import unstorable
+from config_api.domain.validation import check
 from contracts.base import ObjectRef
 from contracts.configuration import TemplateKind
 from support.config_api_kit import CONNECTION as CONNECTION_BODY

@@ -1,6 +1,7 @@
 """Builds config-api: the only module that names concrete classes."""
 
 import asyncio
+import functools
 import secrets
 import uuid
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from config_api.adapters.template_check import TemplateInspector
 from config_api.adapters.view_store import MongoViews
 from config_api.handlers.bus import subscriptions
 from config_api.handlers.console import console
-from config_api.handlers.gate import Gate, only_known_parameters
+from config_api.handlers.description import describe
+from config_api.handlers.gate import Gate
 from config_api.handlers.pages import public_pages
 from config_api.handlers.problems import install
 from config_api.handlers.reports_page import report_pages
@@ -35,6 +37,7 @@ from config_api.handlers.rest_runs import running
 from config_api.handlers.rest_sites import sites_of
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
 from config_api.handlers.sites import site_pages
+from config_api.handlers.soundness import acceptable, only_known_parameters, sound_body
 from config_api.ports import AppCheck, Files, Passwords, SiteApps, TemplateCheck
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.audit import Audit, Recorder
@@ -183,13 +186,18 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     app = FastAPI(
         title="Broadsheet",
         version="1",
-        description="Configuration, runs, the Hub and the audit trail. Authorization: Bearer <API key>.",
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
     gate = Gate(parts.identity, secure=settings.cookie_secure)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known_parameters)])
+    # Made when it is first asked for: by then every route is there.
+    described = functools.cache(functools.partial(describe, app, cookie=gate.cookie))
+    app.openapi = described  # type: ignore[method-assign]
+    api = APIRouter(
+        prefix="/api/v1",
+        dependencies=[Depends(acceptable), Depends(only_known_parameters), Depends(sound_body)],
+    )
     # What has a fixed path comes before what takes any id in its place.
     api.include_router(running(parts.runs, parts.hub, gate))
     api.include_router(administration(parts.audit, parts.identity, gate))

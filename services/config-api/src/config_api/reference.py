@@ -1,5 +1,6 @@
 """The REST reference, written from the OpenAPI description: `python -m config_api reference`."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -10,26 +11,10 @@ from config_api.settings import ConfigApiSettings
 
 _HEAD = """# REST reference
 
-Generated from the OpenAPI description with `python -m config_api reference`; a test holds this page to
-it. The description itself is served at `/api/openapi.json`, and to be tried out at `/api/docs`.
+Generated from the OpenAPI description (`make reference`); a test keeps this page up to date. The description
+is [openapi.json](openapi.json); the service serves it at `/api/openapi.json`, and a page to try it out at
+`/api/docs`.
 
-**Who asks.** `Authorization: Bearer <API key>`, or the session cookie of a signed-in browser, which for
-anything but reading also needs the session's token as `X-CSRF-Token`. Readers may use the Hub; developers
-also status, configuration and runs; administrators everything.
-
-**Changes.** An object is replaced as a whole. `If-Match` has to carry the `ETag` that was read: 412 means
-that somebody changed the object meanwhile, 428 that the header is missing. What was read can be sent back
-as it is.
-
-**Secrets** are sent in `secrets` and come back as `••••`; a mask sent back keeps the secret, `null`
-removes it. A secret belongs to the settings it was entered for: changing any of them but the name and the
-limits clears it, unless it is sent again in the same request. The answer then names it in
-`cleared_secrets`.
-
-**Errors** are `application/problem+json` (RFC 9457) with `remedy`; 422 lists every fault in `problems` as
-field, message and remedy.
-
-**Lists** answer `items` and `next`; send `next` as `after` for the following page.
 """
 
 
@@ -40,11 +25,12 @@ def markdown() -> str:
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
             by_tag[operation["tags"][0]].append("\n".join(_operation(path, method, operation)))
-    parts = [_HEAD]
+    about = {tag["name"]: tag["description"] for tag in description["tags"]}
+    parts = [_HEAD + description["info"]["description"]]
     for tag, entries in by_tag.items():
-        parts.append(f"## {tag}\n")
+        parts.append(f"## {tag}\n\n{about.get(tag, '')}\n")
         parts += [f"{entry}\n" for entry in entries]
-    parts.append("## What is sent\n")
+    parts.append("## Schemas\n")
     parts += [f"{entry}\n" for entry in _schemas(description)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -52,6 +38,11 @@ def markdown() -> str:
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI description of the service, without starting it."""
     return shell(cast("Parts", _Unbound()), Pages(), ConfigApiSettings()).openapi()
+
+
+def openapi_document() -> str:
+    """Return the OpenAPI description as the file that is published."""
+    return json.dumps(openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 class _Unbound:
@@ -62,21 +53,26 @@ class _Unbound:
 
 
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### `{method.upper()} {path}`\n"
-    yield str(operation.get("description", "")).replace("\n", " ").strip()
+    yield f"### {operation['summary']}\n"
+    yield f"`{method.upper()} {path}` (`{operation['operationId']}`)\n"
+    yield str(operation.get("description", "")).strip()
+    yield ""
     for parameter in operation.get("parameters", ()):
         if parameter["in"] != "path":
             about = parameter.get("description") or parameter["schema"].get("description", "")
             yield f"- `{parameter['name']}` ({parameter['in']}){': ' + about if about else ''}"
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield f"- body ({kind}): `{_name(content['schema'])}`"
+        yield f"- body ({kind}): {_linked(content['schema'])}"
+    for status, answer in operation["responses"].items():
+        if status[0] in "23":
+            sent = answer.get("content", {}).get("application/json", {}).get("schema")
+            yield f"- {status}: {_linked(sent) if sent else answer['description']}"
+    yield f"- refused with {', '.join(status for status in operation['responses'] if status[0] in '45')}"
 
 
 def _schemas(description: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what request bodies are made of, each with everything it refers to."""
-    schemas = description["components"]["schemas"]
-    for name in sorted(_sent(description)):
-        schema = schemas[name]
+    """Yield what requests and answers are made of."""
+    for name, schema in description["components"]["schemas"].items():
         lines = [f"### {name}\n", f"{schema.get('description', '').partition(chr(10))[0]}\n"]
         if "enum" in schema:
             lines.append("One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + ".")
@@ -93,32 +89,9 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
         yield f"| `{field}` | {_name(about)} | {note} |"
 
 
-def _sent(description: Mapping[str, Any]) -> set[str]:
-    """Return the names of the schemas that request bodies reach."""
-    bodies = [
-        operation.get("requestBody", {})
-        for operations in description["paths"].values()
-        for operation in operations.values()
-    ]
-    found: set[str] = set()
-    waiting = list(_references(bodies))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _references(description["components"]["schemas"][name])
-    return found
-
-
-def _references(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield part["$ref"].rpartition("/")[2]
-        for value in part.values():
-            yield from _references(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _references(value)
+def _linked(schema: Mapping[str, Any]) -> str:
+    name = _name(schema)
+    return f"[{name}](#{name.lower()})" if "$ref" in schema else f"`{name}`"
 
 
 def _name(schema: Mapping[str, Any]) -> str:

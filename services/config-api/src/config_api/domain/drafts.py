@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from contracts.base import Id, Utc
 from contracts.configuration import (
@@ -41,6 +41,14 @@ READ_ONLY = frozenset(
     | {"warnings", "cleared_secrets"}
 )
 """Fields answers carry and requests may repeat without effect, so that what was read can be sent back."""
+
+
+_DURATION = {
+    "anyOf": [
+        {"type": "number", "minimum": 10, "maximum": 7 * 24 * 3600},
+        {"type": "string", "format": "duration"},
+    ]
+}
 
 
 class Draft(BaseModel):
@@ -142,7 +150,9 @@ class TaskDraft(Draft):
     timezone: str = "UTC"
     valid_from: Utc | None = None
     valid_until: Utc | None = None
-    deadline: timedelta = Field(default=timedelta(hours=1), description="seconds, or an ISO 8601 duration")
+    deadline: Annotated[timedelta, WithJsonSchema(_DURATION)] = Field(
+        default=timedelta(hours=1), description="seconds, or an ISO 8601 duration; 10 seconds to 7 days"
+    )
     secrets: dict[Annotated[str, Field(max_length=500)], str | None] = Field(
         default_factory=dict,
         max_length=10_000,

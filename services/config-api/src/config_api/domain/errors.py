@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and how to mend it."""
+    """One thing that is wrong: where, what, and how to correct it."""
 
     field: str
     """Path in the request, as in `triggers.0.rule.expression`; empty for the whole."""
@@ -29,7 +29,8 @@ class InvalidError(RefusedError):
     def __init__(self, *problems: Problem) -> None:
         """Take at least one problem."""
         super().__init__(
-            "The request is not valid.", "Mend the fields named in 'problems' and send it again."
+            "The request is not valid.",
+            "Correct the fields that 'problems' lists, then send the request again.",
         )
         self.problems = problems
 
@@ -95,3 +96,15 @@ class TooManyError(RefusedError):
 
 class TooLargeError(RefusedError):
     """The upload is larger than allowed."""
+
+
+class MalformedError(RefusedError):
+    """The request cannot be read at all: its body is not JSON, or not UTF-8."""
+
+
+class MediaTypeError(RefusedError):
+    """The body is of a media type, or in an encoding, that the call does not take."""
+
+
+class NotAcceptableError(RefusedError):
+    """The caller takes no media type that the call has."""

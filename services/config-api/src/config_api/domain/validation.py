@@ -3,7 +3,6 @@
 Every function returns problems instead of raising, so that a caller hears all of them at once.
 """
 
-import math
 import re
 import zoneinfo
 from collections import Counter
@@ -49,7 +48,6 @@ _LABEL = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
 _LOCAL = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$")
 _SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|api_?key|token|private_?key)")
 _DIRECTIVE = re.compile(r"%-?[YymdeHIMSfpjVGuaAbB]|%%")
-_INT64 = 2**63
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -148,32 +146,6 @@ def unknown_fields(sent: Any, understood: Any, path: str = "") -> Iterator[Probl
     elif isinstance(sent, list) and isinstance(understood, Sequence) and not isinstance(understood, str):
         for index, (value, known_value) in enumerate(zip(sent, understood, strict=False)):
             yield from unknown_fields(value, known_value, f"{path}.{index}" if path else str(index))
-
-
-def unstorable(value: Any, path: str = "") -> Iterator[Problem]:
-    """Yield what no store and no JSON keeps: NUL in names, half characters, endless or huge numbers."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            place = f"{path}.{key}" if path else str(key)
-            if "\x00" in key or not _whole(key):
-                yield Problem(
-                    path, "has a name with characters that cannot be stored", "use letters and digits"
-                )
-            else:
-                yield from unstorable(item, place)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from unstorable(item, f"{path}.{index}" if path else str(index))
-    elif isinstance(value, str) and not _whole(value):
-        yield Problem(path, "has half a character in it (a lone surrogate)", "send whole characters")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield Problem(path, "is no finite number", "send a number, or leave it out")
-    elif isinstance(value, int) and not -_INT64 <= value < _INT64:
-        yield Problem(path, "is larger than 64 bits hold", "send it as text")
-
-
-def _whole(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _control(field: str, _: str) -> Problem:

@@ -4,10 +4,9 @@ import hmac
 from dataclasses import dataclass
 
 from fastapi import Request
-from fastapi.dependencies.models import Dependant
 from starlette.datastructures import FormData
 
-from config_api.domain.errors import ForbiddenError, InvalidError, Problem, SignInError
+from config_api.domain.errors import ForbiddenError, SignInError
 from config_api.domain.identity import Session
 from config_api.domain.rights import Actor
 from config_api.use_cases.identity import Identity
@@ -22,24 +21,6 @@ class Person:
 
     actor: Actor
     session: Session
-
-
-async def only_known_parameters(request: Request) -> None:
-    """Refuse query parameters the call does not have (a FastAPI dependency).
-
-    A filter with a typing error would otherwise be passed over, and the answer would look like all there is.
-    Raises InvalidError.
-    """
-    known = sorted(_parameters(request.scope["route"].dependant))
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        remedy = f"this call knows {', '.join(known)}" if known else "this call has no parameters"
-        raise InvalidError(*(Problem(name, "is no parameter of this call", remedy) for name in unknown))
-
-
-def _parameters(dependant: Dependant) -> set[str]:
-    own = {parameter.alias for parameter in dependant.query_params}
-    return own.union(*(_parameters(each) for each in dependant.dependencies))
 
 
 class Gate:

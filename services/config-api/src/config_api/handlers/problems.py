@@ -1,6 +1,6 @@
 """Refusals as answers: problem documents for programs (RFC 9457), pages for people."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -8,12 +8,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from config_api.domain.errors import (
     ConflictError,
     ForbiddenError,
     InUseError,
     InvalidError,
+    MalformedError,
+    MediaTypeError,
+    NotAcceptableError,
     NotFoundError,
     Problem,
     RefusedError,
@@ -24,11 +28,16 @@ from config_api.domain.errors import (
     TooManyError,
 )
 from config_api.domain.sites import SiteError
+from config_api.handlers.faults import problems_of
+from config_api.handlers.soundness import not_json
 from runtime.errors import Permanent, Transient
 
 log = structlog.get_logger(__name__)
 
 STATUS: dict[type[RefusedError], int] = {
+    MalformedError: 400,
+    NotAcceptableError: 406,
+    MediaTypeError: 415,
     InvalidError: 422,
     NotFoundError: 404,
     InUseError: 409,
@@ -47,16 +56,18 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     409: "Not possible now",
     410: "Gone",
-    412: "Changed meanwhile",
+    412: "Changed in the meantime",
     413: "Too large",
+    415: "Unsupported media type",
     422: "Not valid",
     428: "If-Match is missing",
-    429: "Too many attempts",
-    500: "A fault of this program",
-    502: "The Qlik site cannot be asked",
-    503: "Not available now",
+    429: "Too many requests",
+    500: "Internal error",
+    502: "The Qlik site cannot be reached",
+    503: "Temporarily unavailable",
 }
 
 ErrorPage = Callable[[Request, int, dict[str, Any]], Awaitable[Response]]
@@ -98,13 +109,10 @@ def of_refusal(error: RefusedError) -> dict[str, Any]:
 
 def of_validation(error: RequestValidationError) -> dict[str, Any]:
     """Return the problem document of a request that does not fit its schema; without what was sent."""
-    problems = [
-        Problem(_place(fault["loc"]), str(fault["msg"]), _remedy(fault)) for fault in error.errors()[:50]
-    ]
-    refusal = InvalidError(*problems)
-    return document(
-        422, refusal.message, refusal.remedy, problems=[problem_body(problem) for problem in problems]
-    )
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return of_refusal(not_json(f"{first['ctx']['error']} (character {first['loc'][-1]})"))
+    return of_refusal(InvalidError(*problems_of(error)))
 
 
 def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
@@ -114,15 +122,30 @@ def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     if isinstance(error, RequestValidationError):
         return of_validation(error), {}
     if isinstance(error, HTTPException):
-        remedy = "Send JSON in UTF-8, or a form." if error.status_code == 400 else ""  # noqa: PLR2004 - HTTP
-        return document(error.status_code, str(error.detail), remedy), dict(error.headers or {})
+        return _of_http(error), dict(error.headers or {})
     if isinstance(error, Transient):
         detail = "Something this service needs is not available now."
         return document(503, detail, "Try again in a moment."), {"Retry-After": "5"}
     if isinstance(error, Permanent):
-        status = 410 if error.code == "object-missing" else 500
-        return document(status, error.message, error.remedy), {}
-    return document(500, "This is a fault of the program.", "See its log."), {}
+        return document(_GIVEN_UP.get(error.code, 500), error.message, error.remedy), {}
+    return document(500, "The program failed.", "Report this with the log of config-api."), {}
+
+
+_GIVEN_UP = {"object-missing": 410, "document-too-large": 413}
+_OF_FRAMEWORK = {
+    400: ("The body cannot be read.", "Send one JSON document in UTF-8, or a form as multipart/form-data."),
+    404: ("There is no such address.", "See /api/docs for the calls there are."),
+    405: ("This address does not take this method.", "Use one of the methods that the Allow header lists."),
+    413: ("The request is too large.", "Send less at once."),
+}
+
+
+def _of_http(error: HTTPException) -> dict[str, Any]:
+    """Return the problem document of what the framework refuses."""
+    words = _OF_FRAMEWORK.get(
+        error.status_code, (str(error.detail), "See /api/docs for what this call takes.")
+    )
+    return document(error.status_code, *words)
 
 
 def _headers(error: RefusedError) -> dict[str, str]:
@@ -137,6 +160,10 @@ def install(app: FastAPI, error_page: ErrorPage) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         body, headers = of_failure(error)
         status = body["status"]
+        if status == 405:  # noqa: PLR2004 - HTTP
+            headers["Allow"] = ", ".join(methods_of(app, request.scope))
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers={"Allow": headers["Allow"]})
         if status >= 500:  # noqa: PLR2004 - HTTP
             log.warning("request failed", path=request.url.path, status=status, error=_logged(error))
         if request.url.path.startswith("/api/"):
@@ -151,6 +178,17 @@ def install(app: FastAPI, error_page: ErrorPage) -> None:
         app.add_exception_handler(kind, answer)
 
 
+def methods_of(app: FastAPI, scope: Mapping[str, Any]) -> list[str]:
+    """Return the methods that an address takes; the router itself names those of one route only."""
+
+    def taken(method: str) -> bool:
+        asked = {**scope, "method": method, "fastapi": {}}
+        return any(route.matches(asked)[0] is Match.FULL for route in app.router.routes)
+
+    found = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if taken(method)]
+    return [*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"]
+
+
 def _logged(error: Exception) -> str:
     known = isinstance(error, Transient | Permanent)
     # The text of an unforeseen exception may quote what was sent.
@@ -160,17 +198,3 @@ def _logged(error: Exception) -> str:
 def problem_body(problem: Problem) -> dict[str, str]:
     """Return one problem as answers carry it."""
     return {"field": problem.field, "message": problem.message, "remedy": problem.remedy}
-
-
-def _place(steps: Sequence[Any]) -> str:
-    # FastAPI names the part of the request first; the tag of a union stands in the path and not in the JSON.
-    path = [str(step) for step in steps if step != "body"]
-    return ".".join(path)
-
-
-def _remedy(fault: Any) -> str:
-    if fault["type"] == "missing":
-        return "add it"
-    if fault["type"] == "extra_forbidden":
-        return "remove it, or correct its name"
-    return ""

@@ -3,32 +3,40 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, ValidationError, create_model
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from config_api.domain.changes import Stored, shown
-from config_api.domain.drafts import READ_ONLY, Draft, Slug, TemplateDraft
+from config_api.domain.drafts import READ_ONLY, Slug, TemplateDraft
 from config_api.domain.errors import InvalidError, Problem, RefusedError, TooLargeError
 from config_api.domain.kinds import CONNECTION, GROUP, RECIPIENT, REPORT, STORAGE, TASK, TEMPLATE, Kind
 from config_api.domain.rights import Actor
-from config_api.domain.validation import unknown_fields, unstorable
+from config_api.domain.validation import unknown_fields
+from config_api.handlers.answers import SwitchResults, answer_of, page_of
+from config_api.handlers.description import answers, downloads, refusals
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
-from config_api.handlers.problems import PreconditionMissingError, of_refusal, problem_body
+from config_api.handlers.parameters import (
+    After,
+    IfMatch,
+    IfNoneMatch,
+    Key,
+    Limit,
+    is_current,
+    revision_of,
+)
+from config_api.handlers.problems import of_refusal, problem_body
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.sites import KnownApps
 from config_api.use_cases.templates import Templates
-from contracts.base import Utc
-
-IfMatch = Annotated[str | None, Header(description="the ETag that was read; * takes what is there")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-After = Annotated[str | None, Query(description="`next` of the page before")]
+from contracts.configuration import Name
 
 
 class Ids(BaseModel):
     """Several objects of one kind."""
+
+    model_config = ConfigDict(extra="forbid")
 
     ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
 
@@ -41,7 +49,7 @@ def resources(configuration: Configuration, templates: Templates, apps: KnownApp
         router.include_router(_writing(kind, configuration, apps, gate))
     router.include_router(_reading(TEMPLATE, configuration, gate))
     router.include_router(_changing(TEMPLATE, configuration, apps, gate))
-    router.include_router(_uploads(templates, gate))
+    router.include_router(_uploads(templates, configuration, gate))
     for kind in (TASK, RECIPIENT):
         router.include_router(_switches(kind, configuration, gate))
     return router
@@ -49,8 +57,15 @@ def resources(configuration: Configuration, templates: Templates, apps: KnownApp
 
 def _reading(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
+    words, item = _Words(kind), answer_of(kind)
 
-    @router.get(f"/{kind.path}", name=f"list {kind.path}")
+    @router.get(
+        f"/{kind.path}",
+        operation_id=f"list_{words.ids}",
+        summary=f"List {words.plural}",
+        response_model=None,
+        responses=answers(page_of(kind, item)),
+    )
     async def page(
         actor: Annotated[Actor, Depends(gate.actor)], limit: Limit = 100, after: After = None
     ) -> dict[str, Any]:
@@ -62,18 +77,36 @@ def _reading(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
         }
 
     @router.get(
-        f"/{kind.path}/{{key}}", name=f"read a {kind.name}", responses={200: {"model": _answer(kind)}}
+        f"/{kind.path}/{{key}}",
+        operation_id=f"get_{words.id}",
+        summary=f"Get a {words.one}",
+        responses={**answers(item, etag=True), 304: {"description": "The object still has this ETag."}},
     )
-    async def read(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
-        """Return one object; its ETag is what a change has to name."""
-        return _object(await configuration.get(kind, key, actor))
-
-    @router.delete(f"/{kind.path}/{{key}}", status_code=204, name=f"delete a {kind.name}")
-    async def remove(
-        key: str, actor: Annotated[Actor, Depends(gate.actor)], if_match: IfMatch = None
+    async def read(
+        key: Key, actor: Annotated[Actor, Depends(gate.actor)], if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Delete an object that nothing refers to; 409 names what does."""
-        expected = None if if_match in {None, "*"} else revision_of(if_match)
+        """Return one object. A change has to send its ETag as If-Match."""
+        stored = await configuration.get(kind, key, actor)
+        if is_current(if_none_match, stored.revision):
+            return Response(status_code=304, headers=_etag(stored))
+        return _object(stored)
+
+    @router.delete(
+        f"/{kind.path}/{{key}}",
+        status_code=204,
+        operation_id=f"delete_{words.id}",
+        summary=f"Delete a {words.one}",
+        response_description="It is deleted.",
+        responses=refusals(409, 412),
+    )
+    async def remove(
+        key: Key, actor: Annotated[Actor, Depends(gate.actor)], if_match: IfMatch = None
+    ) -> Response:
+        """Delete an object that nothing refers to; otherwise 409 names what does.
+
+        Without If-Match it is deleted whatever its revision is.
+        """
+        expected = None if if_match is None else revision_of(if_match)
         await configuration.remove(kind, key, actor, expected=expected)
         return Response(status_code=204)
 
@@ -82,10 +115,11 @@ def _reading(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
 
 def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
+    words = _Words(kind)
 
     async def create(request: Request, body: Any, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
-        """Create an object; `id` may be chosen by the caller."""
-        await _nothing_unknown(request, body)
+        """Create an object. `id` is chosen by the caller, or left out to get one."""
+        await nothing_unknown(request, body)
         warnings = await apps.screen(kind, None, body, actor)
         stored = await configuration.create(kind, body, actor)
         return _object(stored, status=201, warnings=warnings)
@@ -96,8 +130,9 @@ def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Ga
         create,
         methods=["POST"],
         status_code=201,
-        name=f"create a {kind.name}",
-        responses={201: {"model": _answer(kind)}},
+        operation_id=f"create_{words.id}",
+        summary=f"Create a {words.one}",
+        responses={**answers(answer_of(kind), 201, about="It is created.", etag=True), **refusals(409)},
     )
     router.include_router(_changing(kind, configuration, apps, gate))
     return router
@@ -105,16 +140,20 @@ def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Ga
 
 def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
+    words = _Words(kind)
 
     async def change(
         request: Request,
-        key: str,
+        key: Key,
         body: Any,
         actor: Annotated[Actor, Depends(gate.actor)],
         if_match: IfMatch = None,
     ) -> Response:
-        """Replace an object as a whole; 412 when somebody changed it meanwhile, 428 without If-Match."""
-        await _nothing_unknown(request, body)
+        """Replace an object as a whole: what is left out gets its default.
+
+        412 means that somebody else has changed it since, 428 that If-Match is missing.
+        """
+        await nothing_unknown(request, body)
         expected = await expected_revision(configuration, kind, key, actor, if_match)
         warnings = await apps.screen(kind, key, body, actor)
         stored = await configuration.change(kind, key, body, actor, expected=expected)
@@ -125,47 +164,63 @@ def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: G
         f"/{kind.path}/{{key}}",
         change,
         methods=["PUT"],
-        name=f"change a {kind.name}",
-        responses={200: {"model": _answer(kind)}},
+        operation_id=f"replace_{words.id}",
+        summary=f"Change a {words.one}",
+        responses={**answers(answer_of(kind), about="It is changed.", etag=True), **refusals(412, 428)},
     )
     return router
 
 
-def _uploads(templates: Templates, gate: Gate) -> APIRouter:
+def _uploads(templates: Templates, configuration: Configuration, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[TEMPLATE.path])
+    answer = answer_of(TEMPLATE)
 
-    @router.post("/templates", status_code=201, name="create a template")
+    @router.post(
+        "/templates",
+        status_code=201,
+        operation_id="create_template",
+        summary="Create a template",
+        responses={**answers(answer, 201, about="It is created.", etag=True), **refusals(409)},
+    )
     async def create(
         actor: Annotated[Actor, Depends(gate.actor)],
         file: Annotated[UploadFile, File(description=".xlsx, .xlsm, .html, .docx or .pptx")],
         name: Annotated[str, Form(min_length=1, max_length=200)],
         key: Annotated[Slug | None, Form(alias="id")] = None,
-        tags: Annotated[list[str] | None, Form()] = None,
+        tags: Annotated[list[Name] | None, Form(max_length=50)] = None,
     ) -> Response:
-        """Upload a template; what is wrong in it is answered with the place in the file."""
+        """Upload a template. What is wrong in it is answered with the place in the file."""
         data = await _read(file, templates.max_bytes)
-        try:
-            draft = TemplateDraft(id=key, name=name, tags=tuple(tags or ()))
-        except ValidationError as error:
-            raise RequestValidationError(error.errors(include_input=False, include_url=False)) from error
+        draft = TemplateDraft(id=key, name=name, tags=tuple(tags or ()))
         return _object(await templates.create(draft, file.filename or "", data, actor), status=201)
 
-    @router.put("/templates/{key}/file", name="upload a new version of a template")
+    @router.put(
+        "/templates/{key}/file",
+        operation_id="upload_template_file",
+        summary="Upload a new version of a template",
+        responses={**answers(answer, about="It is the new version.", etag=True), **refusals(412, 428)},
+    )
     async def replace(
-        key: str,
+        key: Key,
         actor: Annotated[Actor, Depends(gate.actor)],
-        file: Annotated[UploadFile, File()],
+        file: Annotated[UploadFile, File(description=".xlsx, .xlsm, .html, .docx or .pptx")],
         if_match: IfMatch = None,
     ) -> Response:
-        """Upload a new version of the file; executions that are planned keep the old one."""
-        expected = None if if_match == "*" else revision_of(if_match)
+        """Upload a new version of the file. Executions that are already planned keep the old one."""
+        expected = await expected_revision(configuration, TEMPLATE, key, actor, if_match)
         data = await _read(file, templates.max_bytes)
         stored = await templates.replace(key, file.filename or "", data, actor, expected=expected)
         return _object(stored)
 
-    @router.get("/templates/{key}/file", name="download a template")
-    async def download(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
-        """Return the file of a template."""
+    @router.get(
+        "/templates/{key}/file",
+        operation_id="download_template_file",
+        summary="Download the file of a template",
+        response_class=StreamingResponse,
+        responses=downloads("The file of the template."),
+    )
+    async def download(key: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+        """Return the file of a template, in its newest version."""
         file_name, ref, content = await templates.download(key, actor)
         return await attachment(file_name, ref, content)
 
@@ -174,16 +229,28 @@ def _uploads(templates: Templates, gate: Gate) -> APIRouter:
 
 def _switches(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
+    words = _Words(kind)
 
     def add(verb: str, *, enabled: bool) -> None:
-        @router.post(f"/{kind.path}/{{key}}/{verb}", name=f"{verb} a {kind.name}")
-        async def one(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
-            """Switch one object; doing it twice changes nothing."""
+        @router.post(
+            f"/{kind.path}/{{key}}/{verb}",
+            operation_id=f"{verb}_{words.id}",
+            summary=f"{verb.capitalize()} a {words.one}",
+            responses={**answers(answer_of(kind), about=f"It is {verb}d.", etag=True), **refusals(412)},
+        )
+        async def one(key: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+            """Switch one object, whatever its revision is; doing it twice changes nothing."""
             return _object(await configuration.switch(kind, key, actor, enabled=enabled))
 
-        @router.post(f"/{kind.path}:{verb}", name=f"{verb} {kind.path}")
+        @router.post(
+            f"/{kind.path}:{verb}",
+            operation_id=f"{verb}_{words.ids}",
+            summary=f"{verb.capitalize()} several {words.plural}",
+            response_model=None,
+            responses=answers(SwitchResults),
+        )
         async def several(body: Ids, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-            """Switch several objects; each has a result of its own."""
+            """Switch several objects. Each has its own result: one that fails does not stop the others."""
             results = await configuration.switch_many(kind, body.ids, actor, enabled=enabled)
             return {"results": [_result(key, refusal) for key, refusal in results.items()]}
 
@@ -192,29 +259,26 @@ def _switches(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter
     return router
 
 
-def revision_of(if_match: str | None) -> int:
-    """Return the revision an ETag names. Raises PreconditionMissingError, InvalidError."""
-    if if_match is None:
-        raise PreconditionMissingError
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit():
-        raise InvalidError(
-            Problem("If-Match", f"{if_match[:40]!r} is no ETag of this API", "read the object first")
-        )
-    return int(text)
+class _Words:
+    """What a kind of object is called in titles and in operation ids."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.one = kind.name.replace("-", " ")
+        self.plural = kind.path.replace("-", " ")
+        self.id = kind.name.replace("-", "_")
+        self.ids = kind.path.replace("-", "_")
 
 
 async def expected_revision(
     configuration: Configuration, kind: Kind, key: str, actor: Actor, if_match: str | None
 ) -> int:
     """Return the revision a change has to find; `*` takes the present one."""
-    if if_match is not None and if_match.strip() == "*":
-        return (await configuration.get(kind, key, actor)).revision
-    return revision_of(if_match)
+    expected = revision_of(if_match)
+    return (await configuration.get(kind, key, actor)).revision if expected is None else expected
 
 
 def _object(stored: Stored, status: int = 200, *, warnings: Sequence[Problem] = ()) -> Response:
-    headers = {"ETag": f'"{stored.revision}"'}
+    headers = _etag(stored)
     if status == 201:  # noqa: PLR2004 - HTTP
         headers["Location"] = f"/api/v1/{stored.kind.path}/{stored.id}"
     warnings = [*warnings, *map(_cleared, stored.cleared_secrets)]
@@ -232,6 +296,10 @@ def _cleared(path: str) -> Problem:
     )
 
 
+def _etag(stored: Stored) -> dict[str, str]:
+    return {"ETag": f'"{stored.revision}"'}
+
+
 def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
     return (
         {"id": key, "done": True}
@@ -240,11 +308,11 @@ def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
     )
 
 
-async def _nothing_unknown(request: Request, draft: Draft) -> None:
-    """Raise InvalidError for fields, at any depth, that nothing was made of or that cannot be stored."""
+async def nothing_unknown(request: Request, draft: BaseModel) -> None:
+    """Raise InvalidError for fields, at any depth, that nothing was made of."""
     sent = await request.json()
     without = {key: value for key, value in sent.items() if key not in READ_ONLY | {"kind"}}
-    problems = [*unstorable(sent), *unknown_fields(without, draft.model_dump(mode="json"))]
+    problems = list(unknown_fields(without, draft.model_dump(mode="json")))
     if problems:
         raise InvalidError(*problems)
 
@@ -252,22 +320,5 @@ async def _nothing_unknown(request: Request, draft: Draft) -> None:
 async def _read(file: UploadFile, most: int) -> bytes:
     data = await file.read(most + 1)
     if len(data) > most:
-        raise TooLargeError(f"The file is larger than {most} bytes.", "Make it smaller.")
+        raise TooLargeError(f"The file is larger than {most} bytes.", "Upload a smaller file.")
     return data
-
-
-def _answer(kind: Kind) -> type[BaseModel]:
-    name = "".join(part.capitalize() for part in kind.name.split("-"))
-    cleared = Field(default=None, description="secrets that this change cleared")
-    own: dict[str, Any] = (
-        {"cleared_secrets": (list[str] | None, cleared)} if "secrets" in kind.draft.model_fields else {}
-    )
-    return create_model(
-        name,
-        __base__=kind.draft,
-        id=(str, ...),
-        revision=(int, ...),
-        updated_at=(Utc, ...),
-        updated_by=(str, ...),
-        **own,
-    )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -11,14 +12,17 @@ from config_api.domain.audit import AuditRecord, Head, Verdict
 from config_api.domain.errors import InvalidError, Problem
 from config_api.domain.identity import Account, ApiKey
 from config_api.domain.rights import Actor, Role
+from config_api.handlers import answers as answer
+from config_api.handlers.description import answers, refusals
 from config_api.handlers.gate import Gate
+from config_api.handlers.parameters import AfterNumber, Key, Limit, OneId, Since, Until
 from config_api.ports import AuditQuery
 from config_api.use_cases.audit import Audit
-from config_api.use_cases.identity import Identity
-from contracts.base import Id, Utc
+from config_api.use_cases.identity import MAX_KEY_DAYS, Identity
+from contracts.base import Id
 from contracts.configuration import Email
 
-_HASH_LENGTH = 64
+_HEAD = re.compile(r"^([0-9]{1,15}):([0-9a-f]{64})$")
 
 
 class _Body(BaseModel):
@@ -48,7 +52,7 @@ class NewKey(_Body):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     role: Role
-    days: int = 90
+    days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS, description="how long it is valid")] = 90
 
 
 def administration(audit: Audit, identity: Identity, gate: Gate) -> APIRouter:
@@ -63,21 +67,32 @@ def administration(audit: Audit, identity: Identity, gate: Gate) -> APIRouter:
 def _audit(audit: Audit, gate: Gate) -> APIRouter:
     router = APIRouter(prefix="/audit", tags=["audit"])
 
-    @router.get("", name="query the audit trail")
+    @router.get(
+        "",
+        operation_id="query_audit_trail",
+        summary="Query the audit trail",
+        response_model=None,
+        responses=answers(answer.AuditList),
+    )
     async def find(
         actor: Annotated[Actor, Depends(gate.actor)],
         *,
-        execution_id: str | None = None,
-        task_id: str | None = None,
-        recipient_id: str | None = None,
-        type_: Annotated[str | None, Query(alias="type", description="as in task-completed")] = None,
-        event_id: str | None = None,
-        since: Utc | None = None,
-        until: Utc | None = None,
-        after: Annotated[int, Query(ge=0, description="`next` of the page before")] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        execution_id: OneId = None,
+        task_id: OneId = None,
+        recipient_id: OneId = None,
+        type_: Annotated[
+            str | None, Query(alias="type", max_length=200, description="as in task-completed")
+        ] = None,
+        event_id: OneId = None,
+        since: Since = None,
+        until: Until = None,
+        after: AfterNumber = 0,
+        limit: Limit = 100,
     ) -> dict[str, Any]:
-        """Return every message on the bus that fits, in the order it was recorded."""
+        """Return every message on the bus that matches, in the order in which it was recorded.
+
+        Administrators only.
+        """
         query = AuditQuery(
             execution_id=execution_id,
             task_id=task_id,
@@ -92,12 +107,23 @@ def _audit(audit: Audit, gate: Gate) -> APIRouter:
         items = [audit_record(record) async for record in audit.find(query, actor)]
         return {"items": items, "next": items[-1]["seq"] if len(items) == limit else None}
 
-    @router.get("/verify", name="verify the audit trail")
+    @router.get(
+        "/verify",
+        operation_id="verify_audit_trail",
+        summary="Verify the audit trail",
+        response_model=None,
+        responses=answers(answer.AuditVerdict),
+    )
     async def verify(
         actor: Annotated[Actor, Depends(gate.actor)],
-        expect: Annotated[str | None, Query(description="a head noted earlier, as seq:hash")] = None,
+        expect: Annotated[
+            str | None, Query(max_length=100, description="a head noted earlier, as seq:hash")
+        ] = None,
     ) -> dict[str, Any]:
-        """Compute the whole chain again; names the first record that does not fit."""
+        """Compute the whole chain again and name the first record that does not fit.
+
+        Administrators only.
+        """
         return verdict_body(await audit.verify(actor, head_of(expect)))
 
     return router
@@ -106,9 +132,15 @@ def _audit(audit: Audit, gate: Gate) -> APIRouter:
 def _accounts(identity: Identity, gate: Gate) -> APIRouter:
     router = APIRouter(tags=["accounts"])
 
-    @router.get("/me", name="who am I")
+    @router.get(
+        "/me",
+        operation_id="get_me",
+        summary="Get who is asking",
+        response_model=None,
+        responses=answers(answer.Me),
+    )
     async def me(actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-        """Return who is asking."""
+        """Return the account of the API key or of the session, and the role it has now."""
         return {
             "account_id": actor.account_id,
             "email": actor.name,
@@ -116,23 +148,45 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
             "recipient_id": actor.recipient_id,
         }
 
-    @router.get("/accounts", name="list accounts")
+    @router.get(
+        "/accounts",
+        operation_id="list_accounts",
+        summary="List accounts",
+        response_model=None,
+        responses=answers(answer.AccountList),
+    )
     async def listing(actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-        """List everybody who may sign in."""
+        """List everybody who may sign in. Administrators only."""
         return {"items": [_account(account) for account in await identity.accounts(actor)]}
 
-    @router.post("/accounts", status_code=201, name="create an account")
+    @router.post(
+        "/accounts",
+        status_code=201,
+        operation_id="create_account",
+        summary="Create an account",
+        response_model=None,
+        responses={**answers(answer.Account, 201, about="It is created."), **refusals(409)},
+    )
     async def create(body: NewAccount, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-        """Make an account."""
+        """Create an account for somebody who may sign in. Administrators only."""
         return _account(
             await identity.create_account(body.email, body.password, body.role, body.recipient_id, actor)
         )
 
-    @router.patch("/accounts/{account_id}", name="change an account")
+    @router.patch(
+        "/accounts/{account_id}",
+        operation_id="update_account",
+        summary="Change an account",
+        response_model=None,
+        responses={**answers(answer.Account, about="It is changed."), **refusals(409)},
+    )
     async def change(
-        account_id: str, body: AccountChange, actor: Annotated[Actor, Depends(gate.actor)]
+        account_id: Key, body: AccountChange, actor: Annotated[Actor, Depends(gate.actor)]
     ) -> dict[str, Any]:
-        """Change an account; a new password or role ends its sessions."""
+        """Change an account; what is left out stays. A new password or role ends its sessions.
+
+        Administrators only, and nobody can take rights from their own account.
+        """
         changed = await identity.change_account(
             account_id,
             actor,
@@ -149,20 +203,45 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
 def _keys(identity: Identity, gate: Gate) -> APIRouter:
     router = APIRouter(prefix="/api-keys", tags=["api-keys"])
 
-    @router.get("", name="list API keys")
+    @router.get(
+        "",
+        operation_id="list_api_keys",
+        summary="List API keys",
+        response_model=None,
+        responses=answers(answer.ApiKeyList),
+    )
     async def listing(actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-        """List one's keys; an administrator sees everybody's."""
+        """List the keys of the caller; administrators get everybody's."""
         return {"items": [_key(key) for key in await identity.keys(actor)]}
 
-    @router.post("", status_code=201, name="create an API key")
+    @router.post(
+        "",
+        status_code=201,
+        operation_id="create_api_key",
+        summary="Create an API key",
+        response_model=None,
+        responses={**answers(answer.CreatedApiKey, 201, about="It is created."), **refusals(409)},
+    )
     async def create(body: NewKey, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
-        """Make a key; `key` is in this answer and in no other."""
+        """Create a key that acts for the caller's own account; `key` is in this answer and in no other.
+
+        Developers and administrators can create keys, signed in with a browser: send the session cookie and
+        the token of the session as `X-CSRF-Token`. A request that is itself made with an API key gets 409, so
+        that a leaked key cannot outlive its end, and readers get 403. A key has at most the role of its
+        creator. On the server, `python -m config_api create-api-key` creates one without signing in.
+        """
         key, text = await identity.create_key(body.name, body.role, body.days, actor)
         return _key(key) | {"key": text}
 
-    @router.delete("/{key_id}", status_code=204, name="revoke an API key")
-    async def revoke(key_id: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
-        """Make a key worthless, at once."""
+    @router.delete(
+        "/{key_id}",
+        status_code=204,
+        operation_id="revoke_api_key",
+        summary="Revoke an API key",
+        response_description="It is revoked.",
+    )
+    async def revoke(key_id: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+        """Revoke a key of one's own at once; administrators can revoke everybody's."""
         await identity.revoke_key(key_id, actor)
         return Response(status_code=204)
 
@@ -173,10 +252,11 @@ def head_of(text: str | None) -> Head | None:
     """Return a head written as seq:hash. Raises InvalidError."""
     if text is None:
         return None
-    seq, _, digest = text.partition(":")
-    if not seq.isascii() or not seq.isdigit() or len(digest) != _HASH_LENGTH:
-        raise InvalidError(Problem("expect", "is no head", "write it as seq:hash, as `verify` answers it"))
-    return Head(int(seq), digest)
+    found = _HEAD.match(text)
+    if found is None:
+        remedy = "Send the `head` that an earlier answer of this call had, in the form seq:hash."
+        raise InvalidError(Problem("expect", "This is not the head of an audit trail.", remedy))
+    return Head(int(found[1]), found[2])
 
 
 def verdict_body(verdict: Verdict) -> dict[str, Any]:

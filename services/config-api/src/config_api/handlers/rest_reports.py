@@ -2,13 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
 
 from config_api.domain.findings import Checked
 from config_api.domain.previews import PreviewWish
 from config_api.domain.rights import Actor
+from config_api.handlers import answers as answer
+from config_api.handlers.description import answers, downloads, refusals
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
+from config_api.handlers.parameters import Key
+from config_api.handlers.rest import nothing_unknown
 from config_api.use_cases.checking import Checking
 from config_api.use_cases.previews import Previews
 
@@ -18,8 +23,14 @@ def reporting(checking: Checking, previews: Previews, gate: Gate) -> APIRouter:
     router = APIRouter(tags=["reports"])
     router.include_router(_previews(previews, gate))
 
-    @router.post("/reports/{key}/check", name="check a report")
-    async def check(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+    @router.post(
+        "/reports/{key}/check",
+        operation_id="check_report",
+        summary="Check a report",
+        response_model=None,
+        responses=answers(answer.ReportCheck),
+    )
+    async def check(key: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
         """Compare a report with its template and its Qlik app; lists every problem, with place and remedy.
 
         A site that does not answer is a warning.
@@ -32,30 +43,50 @@ def reporting(checking: Checking, previews: Previews, gate: Gate) -> APIRouter:
 def _previews(previews: Previews, gate: Gate) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/reports/{key}/preview", status_code=202, name="preview a report")
+    @router.post(
+        "/reports/{key}/preview",
+        status_code=202,
+        operation_id="preview_report",
+        summary="Preview a report",
+        response_model=None,
+        responses={**answers(answer.PreviewAccepted, 202, about="It is asked for."), **refusals(429)},
+    )
     async def ask(
-        key: str, body: PreviewWish, actor: Annotated[Actor, Depends(gate.actor)]
+        request: Request, key: Key, body: PreviewWish, actor: Annotated[Actor, Depends(gate.actor)]
     ) -> dict[str, Any]:
         """Ask for a report as it would be, with filters of your own; it is delivered to nobody.
 
-        Only who asked, and administrators, may fetch it.
+        Only the person who asked and administrators can fetch it.
         """
-        request = await previews.ask(key, body, actor)
+        await nothing_unknown(request, body)
+        asked = await previews.ask(key, body, actor)
         return {
-            "preview_id": request.preview_id,
-            "report_id": request.report_id,
-            "deadline_at": request.deadline_at,
-            "status_url": f"/api/v1/previews/{request.preview_id}",
-            "file_url": f"/api/v1/previews/{request.preview_id}/file",
+            "preview_id": asked.preview_id,
+            "report_id": asked.report_id,
+            "deadline_at": asked.deadline_at,
+            "status_url": f"/api/v1/previews/{asked.preview_id}",
+            "file_url": f"/api/v1/previews/{asked.preview_id}/file",
         }
 
-    @router.get("/previews/{preview_id}", name="read a preview")
-    async def read(preview_id: str, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+    @router.get(
+        "/previews/{preview_id}",
+        operation_id="get_preview",
+        summary="Get a preview",
+        response_model=None,
+        responses=answers(answer.Preview),
+    )
+    async def read(preview_id: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
         """Return how a preview stands: requested, made, failed or overdue."""
         return await previews.get(preview_id, actor)
 
-    @router.get("/previews/{preview_id}/file", name="download a preview")
-    async def file(preview_id: str, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+    @router.get(
+        "/previews/{preview_id}/file",
+        operation_id="download_preview_file",
+        summary="Download the file of a preview",
+        response_class=StreamingResponse,
+        responses={**downloads("The file of the preview."), **refusals(409)},
+    )
+    async def file(preview_id: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
         """Return the file of a preview; 409 while there is none."""
         artifact, content = await previews.file(preview_id, actor)
         return await attachment(artifact.file_name, artifact, content)

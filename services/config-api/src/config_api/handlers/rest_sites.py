@@ -6,7 +6,10 @@ from fastapi import APIRouter, Depends, Query
 
 from config_api.domain.rights import Actor
 from config_api.domain.sites import Site, SiteApp
+from config_api.handlers import answers as answer
+from config_api.handlers.description import answers, refusals
 from config_api.handlers.gate import Gate
+from config_api.handlers.parameters import After, Key, Limit
 from config_api.use_cases.sites import Sites
 
 
@@ -14,21 +17,33 @@ def sites_of(sites: Sites, gate: Gate) -> APIRouter:
     """Return the routes about the site behind a connection."""
     router = APIRouter(tags=["connections"])
 
-    @router.get("/connections/{key}/apps", name="list the apps of a site")
+    @router.get(
+        "/connections/{key}/apps",
+        operation_id="list_connection_apps",
+        summary="List the apps of a Qlik site",
+        response_model=None,
+        responses={**answers(answer.AppList), **refusals(502)},
+    )
     async def apps(
-        key: str,
+        key: Key,
         actor: Annotated[Actor, Depends(gate.actor)],
         *,
         search: Annotated[str, Query(max_length=200, description="words of name, stream or id")] = "",
-        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        after: After = None,
+        limit: Limit = 100,
     ) -> dict[str, Any]:
         """List the apps that the connection's user sees, by name; 502 says what is wrong with the site."""
         found = await sites.apps(key, actor, search=search, after=after, limit=limit)
         return {"items": [_app(each) for each in found.items], "total": found.total, "next": found.next}
 
-    @router.get("/connections/{key}/status", name="read the state of a site")
-    async def status(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+    @router.get(
+        "/connections/{key}/status",
+        operation_id="get_connection_status",
+        summary="Get the state of a Qlik site",
+        response_model=None,
+        responses=answers(answer.SiteStatus),
+    )
+    async def status(key: Key, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
         """Return how a site is, as the Qlik listener last saw it; nothing is asked of the site."""
         return site_body(await sites.get(key, actor))
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from config_api.domain.rights import Right, may
@@ -76,7 +77,8 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if int(dict(scope["headers"]).get(b"content-length", b"0") or 0) > self._most:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared[:20]) > self._most:
             await _too_large(send, self._most)
             return
         seen = 0
@@ -86,16 +88,18 @@ class Shield:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._most:
-                # A body without a length that goes on for too long ends here, as if the caller had left.
-                return {"type": "http.disconnect"}
+                # A body that declares no length is found too long only here. FastAPI lets this error through.
+                raise HTTPException(413, headers={"Connection": "close"})
             return message
 
         async def shielded(message: Message) -> None:
+            if scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self._missing(scope["path"], message["headers"])]
             await send(message)
 
-        await self._app(scope, bounded, shielded)
+        await self._app(_asked(scope), bounded, shielded)
 
     def _missing(self, path: str, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         wanted = {
@@ -112,6 +116,11 @@ class Shield:
         return [
             (name.encode(), value.encode()) for name, value in wanted.items() if name.encode() not in there
         ]
+
+
+def _asked(scope: Scope) -> Scope:
+    """Return the request as the app handles it: HEAD as GET, whose body is dropped (RFC 9110, 9.3.2)."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def mount_assets(app: FastAPI, pages: Pages) -> None:

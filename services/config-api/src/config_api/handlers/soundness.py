@@ -1,0 +1,123 @@
+"""Requests that no call can use, refused before any call sees them: parameters, media types, bodies.
+
+Each public function is a FastAPI dependency of the whole API.
+"""
+
+import email.message
+import json
+from collections import Counter
+from typing import Any
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.params import Form
+from fastapi.responses import StreamingResponse
+
+from config_api.domain.errors import (
+    InvalidError,
+    MalformedError,
+    MediaTypeError,
+    NotAcceptableError,
+    Problem,
+)
+from config_api.domain.storable import object_of, unstorable
+
+_ANSWERS = ("application/json", "application/problem+json")
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse query parameters the call does not have, and one that is given twice.
+
+    A filter with a typing error would otherwise be ignored, and the answer would look complete.
+    Raises InvalidError.
+    """
+    known = sorted(_parameters(request.scope["route"].dependant))
+    remedy = (
+        f"This call takes {', '.join(known)}." if known else "Remove it: this call takes no query parameters."
+    )
+    problems = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            problems.append(Problem(name[:200], "This call has no such query parameter.", remedy))
+        elif count > 1:
+            problems.append(Problem(name, f"This parameter is given {count} times.", "Give it once."))
+    if problems:
+        raise InvalidError(*problems)
+
+
+async def acceptable(request: Request) -> None:
+    """Refuse a caller who takes no JSON (RFC 9110, 12.5.1); downloads have the type they have.
+
+    Raises NotAcceptableError.
+    """
+    accept = request.headers.get("accept", "").strip()
+    if not accept or request.scope["route"].response_class is StreamingResponse:
+        return
+    if not any(_takes(accept, answer) for answer in _ANSWERS):
+        raise NotAcceptableError(
+            "This call answers in JSON.", "Send Accept: application/json, or leave it out."
+        )
+
+
+async def sound_body(request: Request) -> None:
+    """Refuse a body of another media type than the call takes, or that cannot be stored as it is.
+
+    Raises MediaTypeError, MalformedError, InvalidError that names every place.
+    """
+    field = request.scope["route"].body_field
+    if field is None:
+        return
+    if isinstance(field.field_info, Form):
+        _demand_type(request, "multipart/form-data")
+        return
+    body = await request.body()
+    if not body:
+        return
+    _demand_type(request, "application/json")
+    problems = list(unstorable(_parsed(body)))
+    if problems:
+        raise InvalidError(*problems[:100])
+
+
+def not_json(reason: str) -> MalformedError:
+    """Return the refusal of a body that is not JSON."""
+    return MalformedError(
+        f"The body is not valid JSON: {reason}.", "Send one JSON document in UTF-8 (RFC 8259)."
+    )
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_parameters(each) for each in dependant.dependencies))
+
+
+def _takes(accept: str, answer: str) -> bool:
+    family = answer.partition("/")[0]
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        refused = any(part.replace(" ", "") in {"q=0", "q=0.0", "q=0.00", "q=0.000"} for part in parameters)
+        if name in {answer, f"{family}/*", "*/*"} and not refused:
+            return True
+    return False
+
+
+def _demand_type(request: Request, wanted: str) -> None:
+    sent = request.headers.get("content-type")
+    message = email.message.Message()
+    message["content-type"] = sent or ""
+    charset = message.get_content_charset("utf-8")
+    if sent is None or message.get_content_type() != wanted or charset not in {"utf-8", "us-ascii"}:
+        named = f"The body is declared as {sent[:100]!r}." if sent else "The body has no Content-Type."
+        raise MediaTypeError(named, f"Send Content-Type: {wanted}, and text in UTF-8.")
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise MediaTypeError(f"The body is encoded as {coding[:100]!r}.", "Send it without Content-Encoding.")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=object_of)
+    except UnicodeDecodeError as error:
+        raise not_json(f"byte {error.start} is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise not_json("it is nested too deeply, or has a number of thousands of digits") from error

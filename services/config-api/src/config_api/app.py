@@ -21,9 +21,11 @@ from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
 from config_api.adapters.site_apps import QlikSiteApps
 from config_api.adapters.site_check import check_site
 from config_api.adapters.site_states import MongoSiteStates
+from config_api.adapters.storage_check import SpaceCheck
 from config_api.adapters.template_check import TemplateInspector
 from config_api.adapters.view_store import MongoViews
 from config_api.handlers.bus import subscriptions
+from config_api.handlers.checks import checks
 from config_api.handlers.console import console
 from config_api.handlers.description import describe
 from config_api.handlers.gate import Gate
@@ -38,7 +40,7 @@ from config_api.handlers.rest_sites import sites_of
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
 from config_api.handlers.sites import site_pages
 from config_api.handlers.soundness import acceptable, only_known_parameters, sound_body
-from config_api.ports import AppCheck, Files, Passwords, SiteApps, TemplateCheck
+from config_api.ports import AppCheck, Files, Passwords, SiteApps, StorageCheck, TemplateCheck
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.audit import Audit, Recorder
 from config_api.use_cases.checking import Checking
@@ -48,6 +50,7 @@ from config_api.use_cases.identity import Identity
 from config_api.use_cases.previews import Previews
 from config_api.use_cases.runs import Runs
 from config_api.use_cases.sites import KnownApps, Sites
+from config_api.use_cases.task_checking import Screening, TaskChecking
 from config_api.use_cases.templates import Templates
 from config_api.use_cases.views import Projector
 from runtime.bus import Bus
@@ -73,7 +76,8 @@ class Parts:
     checking: Checking
     previews: Previews
     sites: Sites
-    known_apps: KnownApps
+    screening: Screening
+    task_checking: TaskChecking
     runs: Runs
     hub: Hub
     audit: Audit
@@ -93,6 +97,7 @@ def assemble(
     check_template: TemplateCheck | None = None,
     check_app: AppCheck | None = None,
     site_apps: SiteApps | None = None,
+    check_storage: StorageCheck | None = None,
 ) -> Parts:
     """Return the use cases over a store. Raises ValueError when the settings hold no usable secret key."""
     clock = clock or SystemClock()
@@ -108,6 +113,14 @@ def assemble(
         check_site=check_site,
         check_egress=EgressCheck(egress),
     )
+    app_check = check_app or QlikAppCheck(sealer, egress=egress, timeout_s=settings.report_check_timeout_s)
+    checking = Checking(store=database, app=app_check)
+    task_checking = TaskChecking(
+        store=database,
+        app=app_check,
+        storage=check_storage or SpaceCheck(sealer, egress=egress, timeout_s=settings.storage_test_timeout_s),
+        reports=checking,
+    )
     return Parts(
         configuration=configuration,
         templates=Templates(
@@ -117,12 +130,10 @@ def assemble(
             max_bytes=settings.max_template_bytes,
             macros=settings.macro_templates,
         ),
-        checking=Checking(
-            store=database,
-            app=check_app or QlikAppCheck(sealer, egress=egress, timeout_s=settings.report_check_timeout_s),
-        ),
+        checking=checking,
         sites=Sites(store=database, states=MongoSiteStates(store), apps=site_apps, clock=clock),
-        known_apps=KnownApps(store=database, apps=site_apps),
+        screening=Screening(apps=KnownApps(store=database, apps=site_apps), tasks=task_checking),
+        task_checking=task_checking,
         previews=Previews(
             store=database,
             requests=MongoPreviews(store, nudge=nudge),
@@ -203,7 +214,8 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     api.include_router(administration(parts.audit, parts.identity, gate))
     api.include_router(reporting(parts.checking, parts.previews, gate))
     api.include_router(sites_of(parts.sites, gate))
-    api.include_router(resources(parts.configuration, parts.templates, parts.known_apps, gate))
+    api.include_router(checks(parts.task_checking, gate))
+    api.include_router(resources(parts.configuration, parts.templates, parts.screening, gate))
     app.include_router(api)
     session_for = timedelta(hours=settings.session_hours)
     app.include_router(public_pages(pages, parts.identity, parts.hub, gate, session_for=session_for))

@@ -17,8 +17,16 @@ from config_api.domain.previews import PreviewRequest
 from config_api.domain.projection import Document, Target
 from config_api.domain.runs import RunRequest
 from config_api.domain.sites import SiteApp
+from config_api.domain.task_checks import AppQuestion
 from contracts.base import ObjectRef, Wire
-from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
+from contracts.configuration import (
+    Connection,
+    ConnectionKind,
+    Report,
+    StorageSpace,
+    TemplateKind,
+    TemplateUses,
+)
 from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
 from contracts.sites import SiteState
 
@@ -116,6 +124,20 @@ class AppCheck(Protocol):
         self, connection: Connection, report: Report, uses: TemplateUses | None
     ) -> list[Finding]:
         """Return what the app does not have; what cannot be asked now is a warning."""
+        ...
+
+    async def questions(
+        self, connection: Connection, app_id: str, asked: Sequence[AppQuestion]
+    ) -> list[Finding]:
+        """Return which of the questions the app refuses; what cannot be asked now is a warning."""
+        ...
+
+
+class StorageCheck(Protocol):
+    """Tries a storage space."""
+
+    async def __call__(self, space: StorageSpace) -> list[Finding]:
+        """Return why a file cannot be written, read and deleted in it; nothing when it can."""
         ...
 
 

@@ -29,6 +29,14 @@ class ConfigApiSettings(RuntimeSettings):
     report_check_timeout_s: Annotated[
         float, Field(gt=0, le=300, description="asking Qlik about a report")
     ] = 60.0
+    storage_test_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=300,
+            description="Time a storage space may take to store, return and delete a small file.",
+        ),
+    ] = 15.0
     # One consumer records about 150 messages a second: each waits for the journals of a majority.
     audit_consumers: Annotated[int, Field(ge=1, le=16, description="per topic, for the audit trail")] = 1
     projection_interval_s: Annotated[float, Field(gt=0)] = 0.25

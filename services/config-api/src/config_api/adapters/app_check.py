@@ -1,12 +1,13 @@
 """Asks a Qlik app whether it has what a report names: fields, variables, expressions, objects."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from config_api.domain.bindings import columns_of
 from config_api.domain.errors import Problem
 from config_api.domain.findings import Finding, Severity
+from config_api.domain.task_checks import AppQuestion
 from contracts.configuration import (
     ChartItem,
     Connection,
@@ -46,13 +47,29 @@ class QlikAppCheck:
     ) -> list[Finding]:
         """Return what the app does not have; a site that does not answer is a warning."""
         look = _Look(report, uses or TemplateUses())
+        return await self._looked(connection, report.app_id, look, look.at)
+
+    async def questions(
+        self, connection: Connection, app_id: str, asked: Sequence[AppQuestion]
+    ) -> list[Finding]:
+        """Return which of the questions the app refuses; a site that does not answer is a warning."""
+        look = _Questions(asked)
+        return await self._looked(connection, app_id, look, look.at)
+
+    async def _looked(
+        self,
+        connection: Connection,
+        app_id: str,
+        look: "_Notes",
+        at: Callable[[AppSession], Awaitable[None]],
+    ) -> list[Finding]:
         try:
             async with (
                 self._slots,
                 asyncio.timeout(self._timeout_s),
-                self._session(connection, report.app_id) as session,
+                self._session(connection, app_id) as session,
             ):
-                await look.at(session)
+                await at(session)
         except Permanent as error:
             look.note("connection_id", error.message, error.remedy)
         except QlikError as error:
@@ -72,17 +89,51 @@ class QlikAppCheck:
             yield session
 
 
-class _Look:
-    """One look at an app: what was found so far."""
+class _Notes:
+    """What was found so far."""
 
-    def __init__(self, report: Report, uses: TemplateUses) -> None:
+    def __init__(self) -> None:
         self.findings: list[Finding] = []
-        self._report = report
-        self._uses = uses
-        self._columns = {item.name: columns_of(item) for item in report.data}
 
     def note(self, field: str, message: str, remedy: str, severity: Severity | None = None) -> None:
         self.findings.append(Finding(severity or Severity.ERROR, Problem(field, message, remedy)))
+
+    @contextmanager
+    def noted(self, place: str) -> Iterator[None]:
+        """Record a refusal as a finding; let a transient error pass, which ends the check."""
+        try:
+            yield
+        except CalculationFailed as error:
+            # Under other filters it may well have a result.
+            self.note(place, error.message, error.remedy, Severity.WARNING)
+        except QlikError as error:
+            if error.transient:
+                raise
+            self.note(place, error.message, error.remedy)
+
+
+class _Questions(_Notes):
+    """Fields and expressions, asked one after the other."""
+
+    def __init__(self, asked: Sequence[AppQuestion]) -> None:
+        super().__init__()
+        self._asked = asked
+
+    async def at(self, session: AppSession) -> None:
+        for each in self._asked:
+            text = field_expression(each.text) if each.kind == "field" else each.text
+            with self.noted(each.place):
+                await session.check_expression(text)
+
+
+class _Look(_Notes):
+    """Whether an app has what a report names."""
+
+    def __init__(self, report: Report, uses: TemplateUses) -> None:
+        super().__init__()
+        self._report = report
+        self._uses = uses
+        self._columns = {item.name: columns_of(item) for item in report.data}
 
     async def at(self, session: AppSession) -> None:
         for index, item in enumerate(self._report.data):
@@ -124,11 +175,11 @@ class _Look:
         await self._expression(session, place, field_expression(name))
 
     async def _ask(self, place: str, ask: Callable[[str], Awaitable[object]], what: str) -> None:
-        with self._noted(place):
+        with self.noted(place):
             await ask(what)
 
     async def _object(self, session: AppSession, place: str, item: ObjectItem) -> None:
-        with self._noted(f"{place}.object_id"):
+        with self.noted(f"{place}.object_id"):
             # One row is enough to know the columns; an object may hold millions.
             table = await session.object_table(item.object_id, max_rows=1, truncate=True)
             known = column_names([column.name for column in table.columns])
@@ -149,16 +200,3 @@ class _Look:
             if known is not None and name not in known:
                 message = f"the table {item.table!r} has no column {name!r}"
                 self.note(place, message, f"name one it has: {', '.join(known)}")
-
-    @contextmanager
-    def _noted(self, place: str) -> Iterator[None]:
-        """Note what Qlik refuses; let through that it does not answer, which ends the look."""
-        try:
-            yield
-        except CalculationFailed as error:
-            # Under other filters it may well have a result.
-            self.note(place, error.message, error.remedy, Severity.WARNING)
-        except QlikError as error:
-            if error.transient:
-                raise
-            self.note(place, error.message, error.remedy)

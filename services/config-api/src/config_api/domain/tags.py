@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 from config_api.domain.drafts import ReportDraft, TaskDraft
 from config_api.domain.errors import Problem
+from contracts.configuration import Report, TaskVersion
 from rendering.phrases import is_html, problems
 from rendering.vocabulary import Place
 
 
-def report_tags(draft: ReportDraft) -> Iterator[Problem]:
+def report_tags(draft: ReportDraft | Report) -> Iterator[Problem]:
     """Yield what is wrong with the tags of a report's file name."""
     yield from tag_problems("file_name", draft.file_name, Place.FILE_NAME)
 
 
-def task_tags(draft: TaskDraft) -> Iterator[Problem]:
+def task_tags(draft: TaskDraft | TaskVersion) -> Iterator[Problem]:
     """Yield what is wrong with the tags of a task's mail and storage paths."""
     mail = draft.mail
     yield from tag_problems("mail.subject", mail.subject, Place.SUBJECT)

@@ -359,6 +359,23 @@ class ReportCheck(Answer):
     findings: list[Finding]
 
 
+class TaskCheck(Answer):
+    """What a check of a task as a whole found."""
+
+    task_id: str
+    version: int
+    in_order: bool = Field(description="whether nothing is known to be wrong; warnings do not count")
+    findings: list[Finding]
+
+
+class StorageTest(Answer):
+    """What writing, reading and deleting a file in a storage space found."""
+
+    storage_id: str
+    in_order: bool = Field(description="whether all three worked")
+    findings: list[Finding]
+
+
 class PreviewAccepted(Answer):
     """A preview that was asked for."""
 

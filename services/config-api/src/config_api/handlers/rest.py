@@ -28,7 +28,7 @@ from config_api.handlers.parameters import (
 )
 from config_api.handlers.problems import of_refusal, problem_body
 from config_api.use_cases.configuration import Configuration
-from config_api.use_cases.sites import KnownApps
+from config_api.use_cases.task_checking import Screening
 from config_api.use_cases.templates import Templates
 from contracts.configuration import Name
 
@@ -41,14 +41,14 @@ class Ids(BaseModel):
     ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 
-def resources(configuration: Configuration, templates: Templates, apps: KnownApps, gate: Gate) -> APIRouter:
+def resources(configuration: Configuration, templates: Templates, screen: Screening, gate: Gate) -> APIRouter:
     """Return the routes of every kind of object."""
     router = APIRouter()
     for kind in (CONNECTION, STORAGE, REPORT, RECIPIENT, GROUP, TASK):
         router.include_router(_reading(kind, configuration, gate))
-        router.include_router(_writing(kind, configuration, apps, gate))
+        router.include_router(_writing(kind, configuration, screen, gate))
     router.include_router(_reading(TEMPLATE, configuration, gate))
-    router.include_router(_changing(TEMPLATE, configuration, apps, gate))
+    router.include_router(_changing(TEMPLATE, configuration, screen, gate))
     router.include_router(_uploads(templates, configuration, gate))
     for kind in (TASK, RECIPIENT):
         router.include_router(_switches(kind, configuration, gate))
@@ -113,14 +113,14 @@ def _reading(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter:
     return router
 
 
-def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
+def _writing(kind: Kind, configuration: Configuration, screen: Screening, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
     words = _Words(kind)
 
     async def create(request: Request, body: Any, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
         """Create an object. `id` is chosen by the caller, or left out to get one."""
         await nothing_unknown(request, body)
-        warnings = await apps.screen(kind, None, body, actor)
+        warnings = await screen(kind, None, body, actor)
         stored = await configuration.create(kind, body, actor)
         return _object(stored, status=201, warnings=warnings)
 
@@ -134,11 +134,11 @@ def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Ga
         summary=f"Create a {words.one}",
         responses={**answers(answer_of(kind), 201, about="It is created.", etag=True), **refusals(409)},
     )
-    router.include_router(_changing(kind, configuration, apps, gate))
+    router.include_router(_changing(kind, configuration, screen, gate))
     return router
 
 
-def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Gate) -> APIRouter:
+def _changing(kind: Kind, configuration: Configuration, screen: Screening, gate: Gate) -> APIRouter:
     router = APIRouter(tags=[kind.path])
     words = _Words(kind)
 
@@ -155,7 +155,7 @@ def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: G
         """
         await nothing_unknown(request, body)
         expected = await expected_revision(configuration, kind, key, actor, if_match)
-        warnings = await apps.screen(kind, key, body, actor)
+        warnings = await screen(kind, key, body, actor)
         stored = await configuration.change(kind, key, body, actor, expected=expected)
         return _object(stored, warnings=warnings)
 

@@ -1,11 +1,12 @@
 """REST for reports beyond their configuration: checked, and previewed, before anybody waits for them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from config_api.domain.findings import Checked
+from config_api.domain.findings import Checked, Finding
 from config_api.domain.previews import PreviewWish
 from config_api.domain.rights import Actor
 from config_api.handlers import answers as answer
@@ -13,6 +14,7 @@ from config_api.handlers.description import answers, downloads, refusals
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
 from config_api.handlers.parameters import Key
+from config_api.handlers.problems import problem_body
 from config_api.handlers.rest import nothing_unknown
 from config_api.use_cases.checking import Checking
 from config_api.use_cases.previews import Previews
@@ -100,13 +102,10 @@ def checked_body(checked: Checked) -> dict[str, Any]:
         "report_id": checked.report.id,
         "version": checked.report.version,
         "in_order": checked.in_order,
-        "findings": [
-            {
-                "severity": each.severity.value,
-                "field": each.problem.field,
-                "message": each.problem.message,
-                "remedy": each.problem.remedy,
-            }
-            for each in checked.findings
-        ],
+        "findings": finding_bodies(checked.findings),
     }
+
+
+def finding_bodies(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Return findings as answers show them."""
+    return [{"severity": each.severity.value, **problem_body(each.problem)} for each in findings]

@@ -20,9 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
 from faststream.security import BaseSecurity, SASLScram512
-from opentelemetry import context as otel_context
 
 from contracts.base import Event
 from contracts.catalog import topic as topic_spec
@@ -31,7 +29,7 @@ from runtime.consumers import Consumer, ConsumerWatch, Membership
 from runtime.errors import Transient
 from runtime.failure import DeadLetter, FailurePolicy, Guard, Limits
 from runtime.settings import RuntimeSettings
-from runtime.telemetry import context_from, trace_headers
+from runtime.telemetry import below, trace_headers
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -172,7 +170,7 @@ class Bus:
             metadata_max_age_ms=30_000,
             graceful_timeout=settings.graceful_timeout_s,
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            middlewares=[FailurePolicy(self._dead_letters, self._guards), KafkaTelemetryMiddleware()],
+            middlewares=[FailurePolicy(self._dead_letters, self._guards)],
             security=_security(settings),
             decoder=_as_it_is,
             apply_types=False,
@@ -224,9 +222,11 @@ class Bus:
             if subscription.raw_handler is not None:
                 await subscription.raw_handler(_raw(record))
                 return
-            received = decode(_text_headers(record.headers), record.value or b"")
+            headers = _text_headers(record.headers)
+            received = decode(headers, record.value or b"")
             if type(received.event) in wanted and subscription.handler is not None:
-                await subscription.handler(received)
+                with below(headers, received.event.ce_type()):
+                    await subscription.handler(received)
 
         return dispatch
 
@@ -283,16 +283,13 @@ class Bus:
         await asyncio.gather(*(self.publish(event, occurred_at=occurred_at) for event in events))
 
     async def publish_message(self, message: Message) -> None:
-        """Publish an encoded event under the trace its headers carry. Raises Transient otherwise."""
-        token = otel_context.attach(context_from(message.headers))
+        """Publish an encoded event; its headers say which span it belongs to. Raises Transient otherwise."""
         try:
             await self._broker.publish(
                 message.body, topic=message.topic, key=message.key, headers=dict(message.headers)
             )
         except (KafkaError, OSError, TimeoutError) as error:
             raise Transient(f"publishing to {message.topic} failed: {error!r}") from error
-        finally:
-            otel_context.detach(token)
 
     async def problems(self) -> list[str]:
         """Return why this bus should get no traffic; empty when it is ready."""

@@ -6,6 +6,7 @@ come from the catalogue.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -155,6 +156,7 @@ class Bus:
         self._watching: asyncio.Task[None] | None = None
         self._dead_letters = DeadLetterProducer(settings, service=service)
         self._broker = self._build()
+        self._connected = False
         self._started = False
 
     def _build(self) -> KafkaBroker:
@@ -238,8 +240,26 @@ class Bus:
         needed = {each.topic for each in self._subscriptions}
         await require_topics(self._settings, needed | {topic_spec(name).dead_letter_topic for name in needed})
         try:
+            await self._connect()
+        except BaseException:
+            # What was opened by then is closed, and the next attempt begins with new consumers.
+            with contextlib.suppress(KafkaError, OSError):
+                await self._broker.stop()
+                await self._dead_letters.stop()
+            self._members.clear()
+            self._broker = self._build()
+            self._connected = False
+            raise
+        if self._members:
+            self._watching = asyncio.create_task(self._watch.run(), name="consumer watch")
+        self._started = True
+
+    async def _connect(self) -> None:
+        try:
             await self._dead_letters.start()
             await self._broker.connect()
+            # Consumers that start below may have something to publish at once.
+            self._connected = True
             config = self._broker.config.broker_config
             config.builder = partial(Consumer, **cast("partial[Any]", config.builder).keywords)
             # All at once: broker.start() lets consumers join one after the other, a rebalance each.
@@ -247,9 +267,6 @@ class Bus:
             self._broker.running = True
         except (KafkaError, OSError) as error:
             raise Transient(f"Kafka at {self._settings.kafka_bootstrap} cannot be used: {error}") from error
-        if self._members:
-            self._watching = asyncio.create_task(self._watch.run(), name="consumer watch")
-        self._started = True
 
     async def stop(self) -> None:
         """Stop taking messages, let running handlers finish, then disconnect."""
@@ -261,7 +278,7 @@ class Bus:
         # Consumers first: a handler that still runs may have events or a dead letter to publish.
         await self._broker.stop()
         await self._dead_letters.stop()
-        self._started = False
+        self._started = self._connected = False
 
     async def publish(
         self, event: Event, *, occurred_at: datetime | None = None, trace: Mapping[str, str] | None = None
@@ -284,6 +301,8 @@ class Bus:
 
     async def publish_message(self, message: Message) -> None:
         """Publish an encoded event; its headers say which span it belongs to. Raises Transient otherwise."""
+        if not self._connected:
+            raise Transient(f"Kafka at {self._settings.kafka_bootstrap} is not connected yet")
         try:
             await self._broker.publish(
                 message.body, topic=message.topic, key=message.key, headers=dict(message.headers)
@@ -294,7 +313,7 @@ class Bus:
     async def problems(self) -> list[str]:
         """Return why this bus should get no traffic; empty when it is ready."""
         if not self._started:
-            return ["bus: not started"]
+            return [f"bus: not connected to Kafka at {self._settings.kafka_bootstrap} yet"]
         found = [f"bus: {topic}: {guard.halted}" for topic, guard in self._guards.items() if guard.halted]
         found += [
             f"bus: {member.topic}: not in its consumer group"

@@ -47,7 +47,9 @@ def missing_libraries(files: Iterable[Path]) -> Mapping[Path, frozenset[str]]:
 
 def require_libraries(title: str, program: str) -> None:
     """Raise `MissingTool` when the loader lacks a library of a program that is about to be started."""
-    path = Path(program)
+    # Some programs find libraries beside themselves, and not beside a link that leads to them:
+    # /usr/bin/java needs libjli.so, which lies beside the java it leads to.
+    path = Path(program).resolve()
     names = sorted(missing_libraries([path]).get(path, ()))
     if names:
         packages = sorted({PACKAGES[name] for name in names if name in PACKAGES})

@@ -13,6 +13,11 @@ from contracts.base import Artifact, Event, ExecutionId, Id, ObjectRef, Reason, 
 from contracts.mailing import MailAddress
 from contracts.output import OutputOptions
 
+TaskName = Annotated[
+    str,
+    Field(description="as it was when the execution was planned; empty in events from before it was told"),
+]
+
 
 class TriggerKind(StrEnum):
     """What started an execution."""
@@ -158,6 +163,7 @@ class ReportRequested(Event):
 
     execution_id: ExecutionId
     task_id: Id
+    task_name: TaskName = ""
     unit_id: Id
     plan: ObjectRef
     report_name: str
@@ -174,6 +180,7 @@ class UnitEvent(Event):
 
     execution_id: ExecutionId
     task_id: Id
+    task_name: TaskName = ""
     unit_id: Id
     report_name: str
     iteration_value: str | None = None
@@ -234,6 +241,7 @@ class DeliveryEvent(Event):
 
     execution_id: ExecutionId
     task_id: Id
+    task_name: TaskName = ""
     delivery_id: Id
     channel: Channel
     target: str = Field(description="the address, storage or Hub the delivery was meant for, to be shown")
@@ -356,6 +364,7 @@ class NotificationEvent(Event):
 
     execution_id: ExecutionId
     task_id: Id
+    task_name: TaskName = ""
     notification_id: Id
     address: str
     outcome: Outcome

@@ -6,6 +6,7 @@ come from the catalogue.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -20,9 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
 from faststream.security import BaseSecurity, SASLScram512
-from opentelemetry import context as otel_context
 
 from contracts.base import Event
 from contracts.catalog import topic as topic_spec
@@ -31,7 +30,7 @@ from runtime.consumers import Consumer, ConsumerWatch, Membership
 from runtime.errors import Transient
 from runtime.failure import DeadLetter, FailurePolicy, Guard, Limits
 from runtime.settings import RuntimeSettings
-from runtime.telemetry import context_from, trace_headers
+from runtime.telemetry import below, trace_headers
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -157,6 +156,7 @@ class Bus:
         self._watching: asyncio.Task[None] | None = None
         self._dead_letters = DeadLetterProducer(settings, service=service)
         self._broker = self._build()
+        self._connected = False
         self._started = False
 
     def _build(self) -> KafkaBroker:
@@ -172,7 +172,7 @@ class Bus:
             metadata_max_age_ms=30_000,
             graceful_timeout=settings.graceful_timeout_s,
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            middlewares=[FailurePolicy(self._dead_letters, self._guards), KafkaTelemetryMiddleware()],
+            middlewares=[FailurePolicy(self._dead_letters, self._guards)],
             security=_security(settings),
             decoder=_as_it_is,
             apply_types=False,
@@ -224,9 +224,11 @@ class Bus:
             if subscription.raw_handler is not None:
                 await subscription.raw_handler(_raw(record))
                 return
-            received = decode(_text_headers(record.headers), record.value or b"")
+            headers = _text_headers(record.headers)
+            received = decode(headers, record.value or b"")
             if type(received.event) in wanted and subscription.handler is not None:
-                await subscription.handler(received)
+                with below(headers, received.event.ce_type()):
+                    await subscription.handler(received)
 
         return dispatch
 
@@ -238,8 +240,26 @@ class Bus:
         needed = {each.topic for each in self._subscriptions}
         await require_topics(self._settings, needed | {topic_spec(name).dead_letter_topic for name in needed})
         try:
+            await self._connect()
+        except BaseException:
+            # What was opened by then is closed, and the next attempt begins with new consumers.
+            with contextlib.suppress(KafkaError, OSError):
+                await self._broker.stop()
+                await self._dead_letters.stop()
+            self._members.clear()
+            self._broker = self._build()
+            self._connected = False
+            raise
+        if self._members:
+            self._watching = asyncio.create_task(self._watch.run(), name="consumer watch")
+        self._started = True
+
+    async def _connect(self) -> None:
+        try:
             await self._dead_letters.start()
             await self._broker.connect()
+            # Consumers that start below may have something to publish at once.
+            self._connected = True
             config = self._broker.config.broker_config
             config.builder = partial(Consumer, **cast("partial[Any]", config.builder).keywords)
             # All at once: broker.start() lets consumers join one after the other, a rebalance each.
@@ -247,9 +267,6 @@ class Bus:
             self._broker.running = True
         except (KafkaError, OSError) as error:
             raise Transient(f"Kafka at {self._settings.kafka_bootstrap} cannot be used: {error}") from error
-        if self._members:
-            self._watching = asyncio.create_task(self._watch.run(), name="consumer watch")
-        self._started = True
 
     async def stop(self) -> None:
         """Stop taking messages, let running handlers finish, then disconnect."""
@@ -261,7 +278,7 @@ class Bus:
         # Consumers first: a handler that still runs may have events or a dead letter to publish.
         await self._broker.stop()
         await self._dead_letters.stop()
-        self._started = False
+        self._started = self._connected = False
 
     async def publish(
         self, event: Event, *, occurred_at: datetime | None = None, trace: Mapping[str, str] | None = None
@@ -283,21 +300,20 @@ class Bus:
         await asyncio.gather(*(self.publish(event, occurred_at=occurred_at) for event in events))
 
     async def publish_message(self, message: Message) -> None:
-        """Publish an encoded event under the trace its headers carry. Raises Transient otherwise."""
-        token = otel_context.attach(context_from(message.headers))
+        """Publish an encoded event; its headers say which span it belongs to. Raises Transient otherwise."""
+        if not self._connected:
+            raise Transient(f"Kafka at {self._settings.kafka_bootstrap} is not connected yet")
         try:
             await self._broker.publish(
                 message.body, topic=message.topic, key=message.key, headers=dict(message.headers)
             )
         except (KafkaError, OSError, TimeoutError) as error:
             raise Transient(f"publishing to {message.topic} failed: {error!r}") from error
-        finally:
-            otel_context.detach(token)
 
     async def problems(self) -> list[str]:
         """Return why this bus should get no traffic; empty when it is ready."""
         if not self._started:
-            return ["bus: not started"]
+            return [f"bus: not connected to Kafka at {self._settings.kafka_bootstrap} yet"]
         found = [f"bus: {topic}: {guard.halted}" for topic, guard in self._guards.items() if guard.halted]
         found += [
             f"bus: {member.topic}: not in its consumer group"

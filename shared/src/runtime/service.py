@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from runtime.errors import Transient
 from runtime.http import serving
@@ -23,7 +23,13 @@ T = TypeVar("T")
 Check = Callable[[], Awaitable[list[str]]]
 Start = Callable[["Service"], Awaitable[None]]
 
+READY = Gauge("broadsheet_ready", "1 while the service is ready, 0 while it is not.")
+WARNINGS = Gauge("broadsheet_warnings", "What is wrong although the service can do its work.")
+
 _START_PAUSE_S = 1.0
+_HEALTH_EVERY_S = 10.0
+# Below the timeout of the probes.
+_CHECK_WITHIN_S = 3.5
 # A failed round is repeated no sooner than this, and, even of a loop that runs once an hour, no later.
 _SHORTEST_PAUSE_AFTER_FAILURE_S = 1.0
 _LONGEST_PAUSE_AFTER_FAILURE_S = 60.0
@@ -43,6 +49,7 @@ class Service:
         self.stopping = asyncio.Event()
         self._stack = AsyncExitStack()
         self._checks: list[Check] = []
+        self._warnings: list[Check] = []
         self._work: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._started = False
 
@@ -54,13 +61,55 @@ class Service:
         """Add a check that returns why the service should get no work; empty means it is ready."""
         self._checks.append(check)
 
+    def warn_when(self, check: Check) -> None:
+        """Add a check that returns what is wrong although the service can still do its work.
+
+        What it returns is shown by `/ready`, logged and counted, and does not take the service out.
+        """
+        self._warnings.append(check)
+
+    def enter_later(self, resource: Callable[[], AbstractAsyncContextManager[object]], *, name: str) -> None:
+        """Open a resource beside everything else; while it raises Transient, try again.
+
+        For what the service can do without for a while. It is closed before what `enter` opened.
+        """
+
+        async def open_it() -> None:
+            while not self.stopping.is_set():
+                try:
+                    await self._unless_stopping(self.enter(resource()))
+                except Transient as error:
+                    log.warning("cannot be used yet", resource=name, error=str(error)[:500])
+                    await self.pause(_START_PAUSE_S)
+                else:
+                    await self.stopping.wait()
+
+        self._work.append((name, open_it))
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for each in (task, stop):
+            each.cancel()
+        await asyncio.gather(stop, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
     def every(
-        self, seconds: float, job: Callable[[], Awaitable[object]], *, name: str, rounds: Rounds | None = None
+        self,
+        seconds: float,
+        job: Callable[[], Awaitable[object]],
+        *,
+        name: str,
+        rounds: Rounds | None = None,
+        essential: bool = True,
     ) -> None:
         """Run `job` again and again, `seconds` after its last end.
 
         A failed round is logged, counted and repeated within a minute; rounds that keep failing make the
-        service not ready. Pass `rounds` when the job isolates its rows with it (`Rounds.isolated`).
+        service not ready, or are a warning when the loop is not `essential`. Pass `rounds` when the job
+        isolates its rows with it (`Rounds.isolated`).
         """
         kept = rounds or Rounds(name)
 
@@ -71,7 +120,7 @@ class Service:
                 await self.pause(_pause_after_failure(seconds) if kept.failures_in_row else seconds)
 
         self._work.append((name, loop))
-        self.ready_when(kept.problems)
+        (self.ready_when if essential else self.warn_when)(kept.problems)
 
     def worker(self, run: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Run `run` beside everything else; it has to return soon after `stopping` is set."""
@@ -89,7 +138,11 @@ class Service:
             return ["starting"]
         if self.stopping.is_set():
             return ["stopping"]
-        return [problem for check in self._checks for problem in await check()]
+        return await _found_by(self._checks)
+
+    async def warnings(self) -> list[str]:
+        """Return what is wrong although this service can do its work."""
+        return await _found_by(self._warnings) if self._started else []
 
     async def run(self, start: Start) -> None:
         """Run until SIGTERM or SIGINT; a worker that dies ends the service with its exception."""
@@ -121,6 +174,7 @@ class Service:
                 await self._stack.aclose()
                 self._stack = AsyncExitStack()
                 self._checks.clear()
+                self._warnings.clear()
                 self._work.clear()
                 await self.pause(_START_PAUSE_S)
             except BaseException:
@@ -135,6 +189,7 @@ class Service:
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(_as_coroutine(run), name=name) for name, run in self._work if self._started
         }
+        tasks.add(asyncio.create_task(self._watch_health(), name="health"))
         stop: asyncio.Task[Any] = asyncio.create_task(self.stopping.wait(), name="stopping")
         try:
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -149,10 +204,27 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, stop, return_exceptions=True)
 
-    async def health_app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer /live, /ready and /metrics (ASGI).
+    async def _watch_health(self) -> None:
+        """Log when the service becomes ready or not, and keep the metrics, even if nobody asks."""
+        ready: bool | None = None
+        while not self.stopping.is_set():
+            problems, warnings = await self.problems(), await self.warnings()
+            if self.stopping.is_set():
+                return
+            READY.set(0 if problems else 1)
+            WARNINGS.set(len(warnings))
+            if problems and ready is not False:
+                log.warning("not ready", problems=problems)
+            elif not problems and ready is False:
+                log.info("ready again")
+            ready = not problems
+            await self.pause(_HEALTH_EVERY_S)
 
-        Live means that the event loop turns; ready, that every check is content.
+    async def health_app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer /live, /started, /ready and /metrics (ASGI).
+
+        Live means that the event loop turns; started, that the service has opened what it needs for the first
+        time; ready, that every check is content.
         """
         del receive
         if scope["type"] != "http":
@@ -163,15 +235,38 @@ class Service:
         elif path == "/ready":
             problems = await self.problems()
             status = 503 if problems else 200
-            body = ("\n".join(problems) or "ready").encode() + b"\n"
+            lines = (problems or ["ready"]) + [f"warning: {each}" for each in await self.warnings()]
+            body = "\n".join(lines).encode() + b"\n"
+        elif path == "/started":
+            status, body = (200, b"started\n") if self._started else (503, b"starting\n")
         elif path == "/metrics":
             body, kind = generate_latest(), CONTENT_TYPE_LATEST
         else:
-            status, body = 404, b"there are /live, /ready and /metrics\n"
+            status, body = 404, b"there are /live, /started, /ready and /metrics\n"
         await send(
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind.encode())]}
         )
         await send({"type": "http.response.body", "body": body})
+
+
+async def _found_by(checks: Sequence[Check]) -> list[str]:
+    """Ask all checks at once, each within a few seconds: a probe has to be answered."""
+
+    async def ask(check: Check) -> list[str]:
+        try:
+            async with asyncio.timeout(_CHECK_WITHIN_S):
+                return await check()
+        except TimeoutError:
+            return [f"{_name_of(check)}: no answer within {_CHECK_WITHIN_S:.0f} s"]
+        except Exception as error:
+            log.exception("a health check failed", check=_name_of(check))
+            return [f"{_name_of(check)}: {type(error).__name__}"]
+
+    return [problem for found in await asyncio.gather(*map(ask, checks)) for problem in found]
+
+
+def _name_of(check: Check) -> str:
+    return str(getattr(check, "__qualname__", check))
 
 
 def _pause_after_failure(seconds: float) -> float:

@@ -62,6 +62,24 @@ def test_the_asyncapi_document_tells_other_teams_what_they_need() -> None:
         assert set(sent) <= set(headers["required"])
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        each
+        for each in EVENT_TYPES
+        if each.TOPIC in {"report-settled", "delivery-settled", "notification-sent", "task-completed"}
+    ],
+    ids=lambda event: event.TYPE,
+)
+def test_events_that_people_act_on_name_the_task_and_older_ones_are_read(event: type[Event]) -> None:
+    for path in schemas.examples_folder(event).glob("*.json"):
+        example = read(path)
+        assert "Sales" == event.model_validate({**example, "task_name": "Sales"}).model_dump()["task_name"]
+        if event.TYPE != "task-completed":  # had it from the beginning
+            example.pop("task_name", None)
+            assert "" == event.model_validate(example).model_dump()["task_name"]
+
+
 def test_no_file_of_the_catalogue_belongs_to_nobody() -> None:
     expected = {schemas.schema_path(event) for event in EVENT_TYPES}
 

@@ -49,6 +49,15 @@ def test_what_was_accepted_succeeds_with_what_was_delivered() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "result", [Delivered(files=()), Rejected(Reason(code="mail-refused", message="550"))]
+)
+def test_whatever_settles_tells_the_name_of_its_task(result: Result) -> None:
+    decision = after(result)
+    assert isinstance(decision, Settle)
+    assert "Weekly sales" == decision.event.task_name
+
+
 def test_what_was_rejected_fails_with_the_reason() -> None:
     reason = Reason(code="mail-refused", message="550 no such user")
     decision = after(Rejected(reason))

@@ -131,6 +131,15 @@ async def test_what_cannot_succeed_fails_at_once_with_reason_and_remedy(code: st
     assert world.settled.attempts == 1
 
 
+async def test_a_failure_tells_the_name_of_its_task_so_that_readers_need_no_second_look() -> None:
+    world = World()
+    request = await world.request()
+    world.reader.failing = [Permanent("template", "the template cannot be read", "correct it")]
+    await world.render(request)
+    assert isinstance(world.settled, ReportFailed)
+    assert task().name == request.task_name == world.settled.task_name
+
+
 async def test_trouble_that_passes_holds_up_no_message_and_is_tried_again() -> None:
     world = World()
     world.reader.failing = [Transient("the site is busy")]

@@ -63,6 +63,7 @@ def test_images_run_without_root_with_locked_versions_and_a_health_check() -> No
         last_stage = text[text.rindex("\nFROM ") :]
         assert re.search(r"^USER 10001$", last_stage, re.MULTILINE), path
         assert "HEALTHCHECK" in last_stage, path
+        assert "/ready" not in last_stage, f"{path}: an outage of a server must not mark containers unhealthy"
         assert "-c requirements.lock" in text, path
         for copied in re.findall(r"^COPY (?!--from)(\S+) ", text, re.MULTILINE):
             assert (ROOT / copied).exists(), f"{path} copies {copied}"

@@ -1,5 +1,6 @@
 """Programs from wheels need libraries of the system: what is missing is found before anything is started."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_a_server_is_not_started_without_its_libraries_and_the_error_says_what_t
     assert "MongoDB cannot start: needy needs libq.so.6, which is not installed. Run: make system" == str(
         raised.value
     )
+
+
+def test_a_program_behind_a_link_finds_what_lies_beside_it() -> None:
+    java = shutil.which("java")
+    if java is None:
+        pytest.skip("there is no java, whose libraries lie beside it, on this machine")
+
+    require_libraries("Apache Kafka", java)
 
 
 def test_a_missing_library_is_installed_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,12 +249,16 @@ def build(settings: ConfigApiSettings) -> Start:
         for relay, name in zip(relays, _OUTBOXES, strict=True):
             await relay.ensure_indexes()
             service.worker(lambda each=relay: each.run(service.stopping), name=f"outbox {name}")  # type: ignore[misc]
+            service.warn_when(relay.problems)
         await _bootstrap(settings, parts.identity)
-        await service.enter(bus)
-        service.every(settings.projection_interval_s, parts.projector.catch_up, name="projector")
+        # Pages, the Hub and changes need MongoDB alone: without Kafka, events wait in the outboxes.
+        service.enter_later(lambda: bus, name="bus")
+        service.every(
+            settings.projection_interval_s, parts.projector.catch_up, name="projector", essential=False
+        )
         service.ready_when(store.problems)
-        service.ready_when(objects.problems)
-        service.ready_when(bus.problems)
+        service.warn_when(objects.problems)
+        service.warn_when(bus.problems)
         # Last, so that requests end before what they need is closed.
         await service.enter(
             serving(http_app(settings, parts), host=settings.http_host, port=settings.http_port)

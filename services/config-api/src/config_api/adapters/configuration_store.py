@@ -22,7 +22,7 @@ from contracts.events import ConfigurationChanged, TaskTriggered
 from runtime import outbox
 from runtime.errors import Transient
 from runtime.store import Document, Store, store_errors
-from runtime.telemetry import execution_span, trace_headers
+from runtime.telemetry import execution_headers, record_root, trace_headers
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.client_session import AsyncClientSession
@@ -118,18 +118,14 @@ class MongoConfiguration:
     @store_errors()
     async def ask(self, request: RunRequest, event: TaskTriggered) -> RunRequest:
         """Store a run request and its event in one write; a repeated key finds the first request."""
-        with execution_span("run request", request.execution_id):
-            document = {
-                "_id": request.execution_id,
-                "task_id": request.task_id,
-                "requested_by": request.requested_by,
-                "requested_at": request.requested_at,
-                "outbox": [
-                    outbox.entry(
-                        event, source=SOURCE, occurred_at=request.requested_at, trace=trace_headers() or None
-                    )
-                ],
-            }
+        trace = execution_headers(request.execution_id)
+        document = {
+            "_id": request.execution_id,
+            "task_id": request.task_id,
+            "requested_by": request.requested_by,
+            "requested_at": request.requested_at,
+            "outbox": [outbox.entry(event, source=SOURCE, occurred_at=request.requested_at, trace=trace)],
+        }
         requests = self._store.collection(RUN_REQUESTS)
         try:
             await requests.insert_one(document)
@@ -138,6 +134,7 @@ class MongoConfiguration:
             if found is None:
                 raise
             return RunRequest(found["_id"], found["task_id"], found["requested_by"], found["requested_at"])
+        record_root("run request", request.execution_id, at=request.requested_at, task_id=request.task_id)
         self._nudge()
         return request
 

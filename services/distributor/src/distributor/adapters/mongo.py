@@ -20,7 +20,7 @@ from runtime.clock import Clock
 from runtime.ledger import Lease, Ledger, lease_of
 from runtime.outbox import OutboxEntry, entry
 from runtime.store import Document, Store, store_errors
-from runtime.telemetry import execution_span, trace_headers
+from runtime.telemetry import execution_headers
 
 DELIVERIES = "distributor_deliveries"
 UNITS = "distributor_units"
@@ -326,5 +326,4 @@ def _note(note: AttemptNote) -> Document:
 
 def _entry(event: DeliveryEvent, at: datetime) -> OutboxEntry:
     # The sweep settles rows outside of any attempt; their events belong to the execution's trace, too.
-    with execution_span("delivery settled", event.execution_id, delivery_id=event.delivery_id):
-        return entry(event, source=SERVICE, occurred_at=at, trace=trace_headers())
+    return entry(event, source=SERVICE, occurred_at=at, trace=execution_headers(event.execution_id))

@@ -362,6 +362,7 @@ def _about(row: Row, attempts: int) -> Mapping[str, Any]:
     return {
         "execution_id": row.execution_id,
         "task_id": row.task_id,
+        "task_name": row.task_name,
         "delivery_id": row.id,
         "channel": row.channel,
         "target": row.planned.target,

@@ -66,6 +66,7 @@ def requests(plan: ExecutionPlan, stored: ObjectRef) -> Iterator[ReportRequested
         yield ReportRequested(
             execution_id=plan.execution_id,
             task_id=plan.task_id,
+            task_name=plan.task_name,
             unit_id=unit.id,
             plan=stored,
             report_name=report.name,
@@ -114,6 +115,7 @@ def generated(
     return ReportGenerated(
         execution_id=request.execution_id,
         task_id=request.task_id,
+        task_name=request.task_name,
         unit_id=request.unit_id,
         report_name=request.report_name,
         iteration_value=request.iteration_value,
@@ -130,6 +132,7 @@ def skipped(request: ReportRequested, reason: Reason) -> ReportSkipped:
     return ReportSkipped(
         execution_id=request.execution_id,
         task_id=request.task_id,
+        task_name=request.task_name,
         unit_id=request.unit_id,
         report_name=request.report_name,
         iteration_value=request.iteration_value,
@@ -142,6 +145,7 @@ def failed(request: ReportRequested, reason: Reason, attempts: int) -> ReportFai
     return ReportFailed(
         execution_id=request.execution_id,
         task_id=request.task_id,
+        task_name=request.task_name,
         unit_id=request.unit_id,
         report_name=request.report_name,
         iteration_value=request.iteration_value,

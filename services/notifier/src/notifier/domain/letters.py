@@ -36,6 +36,7 @@ class Letter(Wire):
     id: str
     execution_id: str
     task_id: str
+    task_name: str = ""
     outcome: Outcome
     to: str
     cc: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ def letters(
             id=notification_id(execution.id, address),
             execution_id=execution.id,
             task_id=execution.task_id,
+            task_name=execution.task_name,
             outcome=completion.outcome,
             to=test or address,
             cc=tuple(shown) if first and not test else (),

@@ -290,6 +290,7 @@ def _event(
     about: dict[str, Any] = {
         "execution_id": letter.execution_id,
         "task_id": letter.task_id,
+        "task_name": letter.task_name,
         "notification_id": letter.id,
         "address": letter.to,
         "outcome": letter.outcome,

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from contracts.events import TaskTriggered, TriggerSkipped
 from runtime.outbox import entry
 from runtime.store import Store, store_errors
-from runtime.telemetry import execution_span, trace_headers
+from runtime.telemetry import execution_headers, record_root
 from scheduler.domain.model import Cursor
 
 _DUPLICATE_KEY = 11000
@@ -36,15 +36,20 @@ class MongoOccurrences:
     async def record(self, events: Sequence[TaskTriggered | TriggerSkipped], at: datetime) -> int:
         """Write down what will be published; return how many were new. Raises Transient."""
         documents = [_document(event, at) for event in events]
+        known: set[int] = set()
         with store_errors():
             try:
-                return len((await self.collection.insert_many(documents, ordered=False)).inserted_ids)
+                await self.collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 faults = error.details["writeErrors"]
                 if any(fault["code"] != _DUPLICATE_KEY for fault in faults):
                     raise
                 # Another scheduler, or this one before a crash, has recorded them.
-                return len(documents) - len(faults)
+                known = {fault["index"] for fault in faults}
+        new = [event for index, event in enumerate(events) if index not in known]
+        for event in new:
+            record_root("trigger", event.execution_id, at=at, task_id=event.task_id)
+        return len(new)
 
     async def skipped_after(self, execution_ids: Sequence[str], at: datetime) -> set[str]:
         """Return which of these a clock that was ahead of `at` recorded as skipped. Raises Transient."""
@@ -108,8 +113,8 @@ def _cursor(cursor: Cursor) -> dict[str, Any]:
 
 
 def _document(event: TaskTriggered | TriggerSkipped, at: datetime) -> dict[str, Any]:
-    with execution_span("trigger", event.execution_id, task_id=event.task_id):
-        outgoing = entry(event, source="scheduler", occurred_at=at, trace=trace_headers())
+    trace = execution_headers(event.execution_id)
+    outgoing = entry(event, source="scheduler", occurred_at=at, trace=trace)
     return {
         "_id": event.execution_id,
         "task_id": event.task_id,

@@ -53,7 +53,7 @@ from config_api.use_cases.views import Projector
 from runtime.bus import Bus
 from runtime.clock import Clock, SystemClock
 from runtime.egress import Egress
-from runtime.http import serving
+from runtime.http import HttpLimits, serving
 from runtime.objects import open_objects
 from runtime.outbox import OutboxRelay
 from runtime.secrets import Sealer
@@ -245,7 +245,13 @@ def build(settings: ConfigApiSettings) -> Start:
         service.ready_when(bus.problems)
         # Last, so that requests end before what they need is closed.
         await service.enter(
-            serving(http_app(settings, parts), host=settings.http_host, port=settings.http_port)
+            serving(
+                http_app(settings, parts),
+                host=settings.http_host,
+                port=settings.http_port,
+                limits=HttpLimits.from_settings(settings),
+                trusted_proxies=settings.trusted_proxies,
+            )
         )
 
     return start

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
+from runtime.hosts import network_of
 from runtime.settings import RuntimeSettings
 
 
@@ -12,6 +14,13 @@ class ConfigApiSettings(RuntimeSettings):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one")] = 8080
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description=(
+            "addresses and networks of the proxies in front, with commas, whose X-Forwarded-For is believed; "
+            "without it all people behind a proxy share its address"
+        ),
+    )
     cookie_secure: bool = Field(
         default=True, description="session cookies over TLS only; off only for plain HTTP on loopback"
     )
@@ -36,6 +45,17 @@ class ConfigApiSettings(RuntimeSettings):
         default=None, description="the first administrator, made at the start while there is no account"
     )
     bootstrap_admin_password: SecretStr | None = None
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _proxies(cls, value: object) -> object:
+        given = (
+            [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+        )
+        for each in given if isinstance(given, list | tuple) else ():
+            if network_of(str(each)) is None:
+                raise ValueError(f"{each!r} is not an address or a network, such as 10.1.0.0/16")
+        return given
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -15,7 +15,13 @@ from config_api.adapters.app_check import QlikAppCheck
 from config_api.adapters.audit_store import MongoAuditTrail
 from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
 from config_api.adapters.egress_check import EgressCheck
-from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
+from config_api.adapters.identity_store import (
+    MongoAccounts,
+    MongoApiKeys,
+    MongoAttempts,
+    MongoDevices,
+    MongoSessions,
+)
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
 from config_api.adapters.site_apps import QlikSiteApps
@@ -144,7 +150,9 @@ def assemble(
             clock=clock,
             new_id=_new_id,
             new_token=lambda: secrets.token_urlsafe(32),
+            devices=MongoDevices(store),
             session_for=timedelta(hours=settings.session_hours),
+            idle_for=timedelta(minutes=settings.session_idle_minutes),
         ),
         recorder=Recorder(trail=trail, clock=clock),
         projector=Projector(trail=trail, views=views),
@@ -159,6 +167,7 @@ async def prepare(store: Store) -> None:
         MongoAccounts(store, nudge=nothing),
         MongoSessions(store),
         MongoAttempts(store),
+        MongoDevices(store),
         MongoPreviews(store, nudge=nothing),
         MongoAuditTrail(store),
         MongoViews(store),

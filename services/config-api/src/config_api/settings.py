@@ -24,7 +24,12 @@ class ConfigApiSettings(RuntimeSettings):
     cookie_secure: bool = Field(
         default=True, description="session cookies over TLS only; off only for plain HTTP on loopback"
     )
-    session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12.0
+    session_hours: Annotated[
+        float, Field(gt=0, le=24 * 30, description="how long a session lasts in all")
+    ] = 12.0
+    session_idle_minutes: Annotated[
+        float, Field(gt=0, le=24 * 60 * 30, description="a session without a request for so long ends")
+    ] = 60.0
     max_template_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     macro_templates: bool = Field(
         default=True,

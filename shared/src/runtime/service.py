@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from runtime.errors import Transient
-from runtime.http import serving
+from runtime.http import HttpLimits, serving
 from runtime.logs import configure_logging
 from runtime.rounds import Rounds
 from runtime.settings import RuntimeSettings
@@ -155,7 +155,12 @@ class Service:
             outer.callback(provider.shutdown)
             if self.settings.health_port:
                 await outer.enter_async_context(
-                    serving(self.health_app, host=self.settings.health_host, port=self.settings.health_port)
+                    serving(
+                        self.health_app,
+                        host=self.settings.health_host,
+                        port=self.settings.health_port,
+                        limits=HttpLimits.from_settings(self.settings),
+                    )
                 )
             await self._start(start)
             try:

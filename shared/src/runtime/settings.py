@@ -27,6 +27,17 @@ class RuntimeSettings(BaseSettings):
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65535, description="0 turns the health server off")] = 0
 
+    http_head_timeout_s: Annotated[
+        float, Field(gt=0, le=300, description="for the head of an HTTP request to arrive")
+    ] = 10.0
+    http_body_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="for its body, besides a second for every 16 KiB")
+    ] = 30.0
+    http_max_connections: Annotated[
+        int,
+        Field(ge=8, le=100_000, description="of one HTTP server; above it the longest silent one ends"),
+    ] = 512
+
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_idempotent: bool = Field(
         default=True,

@@ -1,6 +1,7 @@
 """Sign-in, rights, pages and the Hub, over the app as it is served."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from config_api.domain.errors import ConflictError, SignInError
 from config_api.domain.rights import Role
+from config_api.reference import openapi
 from config_api.use_cases.identity import COMMAND
 from contracts.events import DeliverySucceeded
 from support.config_api_events import ARTIFACT, road
@@ -468,3 +470,54 @@ async def test_a_parameter_with_a_typing_error_is_refused_and_not_passed_over(
     (problem,) = answer.json()["problems"]
     assert problem["field"] == "execution"
     assert "execution_id" in problem["remedy"]
+
+
+async def test_a_body_without_a_length_that_goes_on_for_too_long_is_too_large(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b'{"name": "'
+        for _ in range(30):
+            yield b"a" * 100_000
+
+    answer = await admin.post("/api/v1/groups", content=parts(), headers={"Content-Type": "application/json"})
+    assert 413 == answer.status_code, answer.text
+    assert f"at most {kit.settings.max_request_bytes} bytes" in answer.json()["detail"]
+
+
+async def test_a_number_that_no_store_takes_is_refused(admin: httpx.AsyncClient) -> None:
+    units = "executions/00000000-0000-0000-0000-000000000000/units"
+    answers = {
+        (query, number): (await admin.get(f"/api/v1/{query}{number}{rest}")).status_code
+        for number in (2**63 - 1, 2**63, 10**28, -(2**70))
+        for query, rest in (
+            (f"{units}?skip=", ""),
+            (f"{units}?limit=", ""),
+            ("audit?after=", ""),
+            ("audit?limit=", ""),
+            ("executions?limit=", ""),
+            ("executions?after=", ".x"),
+            ("audit/verify?expect=", ":" + "0" * 64),
+        )
+    }
+    assert dict.fromkeys(answers, 422) == answers
+
+
+async def test_an_etag_that_no_store_takes_is_refused(admin: httpx.AsyncClient) -> None:
+    await admin.post("/api/v1/groups", json={"id": "g", "name": "G"})
+    headers = {"If-Match": f'"{10**28}"'}
+    assert 422 == (await admin.put("/api/v1/groups/g", json={"name": "G"}, headers=headers)).status_code
+    assert 422 == (await admin.delete("/api/v1/groups/g", headers=headers)).status_code
+
+
+def test_every_number_in_the_description_has_bounds() -> None:
+    """A number without an upper bound reaches the store, which takes 64 bits."""
+    unbound = [
+        f"{method} {path} {parameter['name']}"
+        for path, operations in openapi()["paths"].items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        for schema in (parameter["schema"], *parameter["schema"].get("anyOf", ()))
+        if schema.get("type") in {"integer", "number"} and not {"maximum", "exclusiveMaximum"} & set(schema)
+    ]
+    assert [] == unbound

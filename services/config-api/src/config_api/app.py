@@ -15,7 +15,13 @@ from config_api.adapters.app_check import QlikAppCheck
 from config_api.adapters.audit_store import MongoAuditTrail
 from config_api.adapters.configuration_store import CHANGES, RUN_REQUESTS, MongoConfiguration
 from config_api.adapters.egress_check import EgressCheck
-from config_api.adapters.identity_store import MongoAccounts, MongoApiKeys, MongoAttempts, MongoSessions
+from config_api.adapters.identity_store import (
+    MongoAccounts,
+    MongoApiKeys,
+    MongoAttempts,
+    MongoDevices,
+    MongoSessions,
+)
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
 from config_api.adapters.site_apps import QlikSiteApps
@@ -56,7 +62,7 @@ from config_api.use_cases.views import Projector
 from runtime.bus import Bus
 from runtime.clock import Clock, SystemClock
 from runtime.egress import Egress
-from runtime.http import serving
+from runtime.http import HttpLimits, serving
 from runtime.objects import open_objects
 from runtime.outbox import OutboxRelay
 from runtime.secrets import Sealer
@@ -155,7 +161,9 @@ def assemble(
             clock=clock,
             new_id=_new_id,
             new_token=lambda: secrets.token_urlsafe(32),
+            devices=MongoDevices(store),
             session_for=timedelta(hours=settings.session_hours),
+            idle_for=timedelta(minutes=settings.session_idle_minutes),
         ),
         recorder=Recorder(trail=trail, clock=clock),
         projector=Projector(trail=trail, views=views),
@@ -170,6 +178,7 @@ async def prepare(store: Store) -> None:
         MongoAccounts(store, nudge=nothing),
         MongoSessions(store),
         MongoAttempts(store),
+        MongoDevices(store),
         MongoPreviews(store, nudge=nothing),
         MongoAuditTrail(store),
         MongoViews(store),
@@ -261,7 +270,13 @@ def build(settings: ConfigApiSettings) -> Start:
         service.warn_when(bus.problems)
         # Last, so that requests end before what they need is closed.
         await service.enter(
-            serving(http_app(settings, parts), host=settings.http_host, port=settings.http_port)
+            serving(
+                http_app(settings, parts),
+                host=settings.http_host,
+                port=settings.http_port,
+                limits=HttpLimits.from_settings(settings),
+                trusted_proxies=settings.trusted_proxies,
+            )
         )
 
     return start

@@ -210,6 +210,10 @@ class Sessions(Protocol):
         """Return a session."""
         ...
 
+    async def seen(self, token_hash: str, at: datetime) -> None:
+        """Note when a session was used."""
+        ...
+
     async def close(self, token_hash: str) -> None:
         """Forget a session."""
         ...
@@ -243,11 +247,31 @@ class Attempts(Protocol):
         ...
 
     async def failed(self, who: str, at: datetime) -> None:
-        """Remember a failed sign-in."""
+        """Remember a sign-in that failed, or may fail."""
+        ...
+
+    async def withdraw(self, who: str, at: datetime) -> None:
+        """Take back one failure: the attempt went well."""
         ...
 
     async def forget(self, who: str) -> None:
         """Forget the failures: somebody signed in."""
+        ...
+
+
+class Devices(Protocol):
+    """Remembers the browsers that signed in, so that a stranger's failures do not keep them out."""
+
+    async def remember(self, token_hash: str, account_id: str, until: datetime) -> None:
+        """Store that a device signed in."""
+        ...
+
+    async def owner(self, token_hash: str) -> str | None:
+        """Return the account whose device it is."""
+        ...
+
+    async def forget_all(self, account_id: str) -> None:
+        """Forget every device of an account."""
         ...
 
 

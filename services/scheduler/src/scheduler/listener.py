@@ -2,7 +2,7 @@
 
 from runtime.bus import Bus
 from runtime.clock import SystemClock
-from runtime.http import serving
+from runtime.http import HttpLimits, serving
 from runtime.service import Service, Start
 from runtime.store import open_store
 from scheduler.app import publishing
@@ -30,7 +30,10 @@ def listener(settings: ListenerSettings) -> Start:
         if settings.listener_port:
             await service.enter(
                 serving(
-                    sites.callbacks(watchers.wake), host=settings.listener_host, port=settings.listener_port
+                    sites.callbacks(watchers.wake),
+                    host=settings.listener_host,
+                    port=settings.listener_port,
+                    limits=HttpLimits.from_settings(settings),
                 )
             )
 

@@ -17,6 +17,7 @@ from runtime.store import Document, Store, store_errors
 SESSIONS = "config_sessions"
 API_KEYS = "config_api_keys"
 ATTEMPTS = "config_sign_in_failures"
+DEVICES = "config_known_devices"
 
 
 class MongoAccounts:
@@ -58,6 +59,7 @@ class MongoAccounts:
             "recipient_id": account.recipient_id,
             "enabled": account.enabled,
             "created_at": account.created_at,
+            "password_changed_at": account.password_changed_at,
         }
         try:
             async with self._store.transaction() as session:
@@ -110,6 +112,7 @@ class MongoSessions:
                 "csrf": session.csrf,
                 "created_at": session.created_at,
                 "expires_at": session.expires_at,
+                "seen_at": session.seen_at,
             }
         )
 
@@ -119,9 +122,21 @@ class MongoSessions:
         found = await self._sessions.find_one({"_id": token_hash})
         if found is None:
             return None
+        # Sessions from before it was noted when they were used.
+        seen_at: datetime = found["seen_at"] if "seen_at" in found else found["created_at"]
         return Session(
-            found["_id"], found["account_id"], found["csrf"], found["created_at"], found["expires_at"]
+            found["_id"],
+            found["account_id"],
+            found["csrf"],
+            found["created_at"],
+            found["expires_at"],
+            seen_at,
         )
+
+    @store_errors()
+    async def seen(self, token_hash: str, at: datetime) -> None:
+        """Note when a session was used."""
+        await self._sessions.update_one({"_id": token_hash}, {"$max": {"seen_at": at}})
 
     @store_errors()
     async def close(self, token_hash: str) -> None:
@@ -205,9 +220,51 @@ class MongoAttempts:
         await self._failures.insert_one({"who": who, "at": at})
 
     @store_errors()
+    async def withdraw(self, who: str, at: datetime) -> None:
+        """Take back one failure: the attempt went well."""
+        await self._failures.delete_one({"who": who, "at": at})
+
+    @store_errors()
     async def forget(self, who: str) -> None:
         """Forget the failures of somebody who signed in."""
         await self._failures.delete_many({"who": who})
+
+
+class MongoDevices:
+    """config_api.ports.Devices over MongoDB; the server deletes those that have not signed in for long."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store."""
+        self._store = store
+        self._devices = store.collection(DEVICES)
+
+    async def ensure_indexes(self) -> None:
+        """Create the index that forgets devices."""
+        await self._store.ensure_indexes(
+            DEVICES,
+            [
+                IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0),
+                IndexModel([("account_id", ASCENDING)]),
+            ],
+        )
+
+    @store_errors()
+    async def remember(self, token_hash: str, account_id: str, until: datetime) -> None:
+        """Store that a device signed in."""
+        await self._devices.update_one(
+            {"_id": token_hash}, {"$set": {"account_id": account_id, "expires_at": until}}, upsert=True
+        )
+
+    @store_errors()
+    async def owner(self, token_hash: str) -> str | None:
+        """Return whose device it is."""
+        found = await self._devices.find_one({"_id": token_hash})
+        return None if found is None else str(found["account_id"])
+
+    @store_errors()
+    async def forget_all(self, account_id: str) -> None:
+        """Forget every device of an account."""
+        await self._devices.delete_many({"account_id": account_id})
 
 
 def _account(document: Document | None) -> Account | None:
@@ -221,6 +278,7 @@ def _account(document: Document | None) -> Account | None:
         recipient_id=document["recipient_id"],
         enabled=document["enabled"],
         created_at=document["created_at"],
+        password_changed_at=document.get("password_changed_at"),
     )
 
 

@@ -32,6 +32,7 @@ class Gate:
         self.secure = secure
         # With the prefix, browsers take the cookie from this very host only, and over TLS.
         self.cookie = "__Host-broadsheet" if secure else "broadsheet"
+        self.device = f"{self.cookie}-device"
 
     async def actor(self, request: Request) -> Actor:
         """Return who asks over REST.

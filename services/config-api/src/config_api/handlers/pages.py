@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
-from config_api.domain.errors import SignInError, ThrottledError
+from config_api.domain.errors import InvalidError, Problem, SignInError, ThrottledError
+from config_api.domain.identity import KNOWN_FOR
 from config_api.domain.rights import Right, may
 from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate, Person
@@ -26,6 +27,7 @@ def public_pages(
     """Return the routes of the pages everybody may see."""
     router = APIRouter(include_in_schema=False)
     router.include_router(_signing(pages, identity, gate, session_for=session_for))
+    router.include_router(_password(pages, identity, gate))
 
     @router.get("/")
     async def start(person: Annotated[Person, Depends(gate.person)]) -> Response:
@@ -58,8 +60,9 @@ def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timed
         return page
 
     @router.get("/sign-in")
-    async def ask() -> Response:
-        return form()
+    async def ask(request: Request) -> Response:
+        changed = "changed" in request.query_params
+        return form(remedy="Your password has been changed. Sign in with the new one." if changed else "")
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
@@ -71,7 +74,9 @@ def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timed
             )
         address = request.client.host if request.client else "unknown"
         try:
-            token, _ = await identity.sign_in(_text(sent, "email"), _text(sent, "password"), address)
+            token, _, device = await identity.sign_in(
+                _text(sent, "email"), _text(sent, "password"), address, request.cookies.get(gate.device, "")
+            )
         except (SignInError, ThrottledError) as refusal:
             status = 429 if isinstance(refusal, ThrottledError) else 401
             return form(status, refusal.message, refusal.remedy, _text(sent, "email")[:254])
@@ -83,6 +88,15 @@ def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timed
             httponly=True,
             secure=gate.secure,
             samesite="lax",
+            path="/",
+        )
+        answer.set_cookie(
+            gate.device,
+            device,
+            max_age=int(KNOWN_FOR.total_seconds()),
+            httponly=True,
+            secure=gate.secure,
+            samesite="strict",
             path="/",
         )
         answer.delete_cookie(_NONCE, path="/sign-in")
@@ -97,6 +111,33 @@ def _signing(pages: Pages, identity: Identity, gate: Gate, *, session_for: timed
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(gate.cookie, path="/", secure=gate.secure, httponly=True, samesite="lax")
         return answer
+
+    return router
+
+
+def _password(pages: Pages, identity: Identity, gate: Gate) -> APIRouter:
+    router = APIRouter(prefix="/password")
+
+    def form(person: Person, status: int = 200, *problems: Problem) -> Response:
+        return pages.render("password.html", person, status=status, problems=problems)
+
+    @router.get("")
+    async def ask(person: Annotated[Person, Depends(gate.person)]) -> Response:
+        return form(person)
+
+    @router.post("")
+    async def change(sent: Annotated[tuple[Person, FormData], Depends(gate.sender)]) -> Response:
+        person, form_ = sent
+        new = _text(form_, "new")
+        if new != _text(form_, "again"):
+            return form(person, 422, Problem("again", "is not the same both times", "Enter it twice."))
+        try:
+            await identity.change_password(_text(form_, "current"), new, person.actor)
+        except InvalidError as refusal:
+            return form(person, 422, *refusal.problems)
+        except ThrottledError as refusal:
+            return form(person, 429, Problem("current", "cannot be tried again yet", refusal.remedy))
+        return RedirectResponse("/sign-in?changed=1", 303)
 
     return router
 

@@ -47,6 +47,13 @@ class AccountChange(_Body):
     recipient_id: Id | None = None
 
 
+class PasswordChange(_Body):
+    """One's own password, and the one to have instead."""
+
+    current_password: Annotated[str, Field(min_length=1, max_length=1000)]
+    new_password: Annotated[str, Field(min_length=1, max_length=1000, description="12 to 256 characters")]
+
+
 class NewKey(_Body):
     """An API key to be made, for one's own account."""
 
@@ -148,6 +155,23 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
             "recipient_id": actor.recipient_id,
         }
 
+    @router.post(
+        "/me/password",
+        status_code=204,
+        operation_id="change_my_password",
+        summary="Change one's own password",
+        response_description="It is changed.",
+        responses=refusals(409, 429),
+    )
+    async def change_password(body: PasswordChange, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+        """Change the password of the account that is signed in with a browser.
+
+        Every session of the account ends, this one included, and its API keys are revoked. A request that is
+        made with an API key gets 409.
+        """
+        await identity.change_password(body.current_password, body.new_password, actor)
+        return Response(status_code=204)
+
     @router.get(
         "/accounts",
         operation_id="list_accounts",
@@ -184,6 +208,8 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
         account_id: Key, body: AccountChange, actor: Annotated[Actor, Depends(gate.actor)]
     ) -> dict[str, Any]:
         """Change an account; what is left out stays. A new password or role ends its sessions.
+
+        A new password also revokes the API keys of the account.
 
         Administrators only, and nobody can take rights from their own account.
         """

@@ -1,9 +1,9 @@
 """Accounts, sessions and API keys: who is asking, and with what right."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 from prometheus_client import Counter
@@ -20,7 +20,15 @@ from config_api.domain.errors import (
 from config_api.domain.identity import Account, ApiKey, Session
 from config_api.domain.kinds import RECIPIENT
 from config_api.domain.rights import Actor, Right, Role, demand, lesser, may
-from config_api.ports import Accounts, ApiKeys, Attempts, ConfigurationStore, Passwords, Sessions
+from config_api.ports import (
+    Accounts,
+    ApiKeys,
+    Attempts,
+    ConfigurationStore,
+    Devices,
+    Passwords,
+    Sessions,
+)
 from contracts.events import ConfigurationChanged
 from runtime.clock import Clock
 
@@ -31,6 +39,18 @@ MAX_KEY_DAYS = 365
 
 COMMAND = Actor("command", "command line", Role.ADMIN, None, "command")
 """Who acts when the program is run by an operator."""
+
+
+_SEEN_EVERY = timedelta(minutes=1)
+"""A session's last use is written down no more often than this."""
+
+
+class SignedIn(NamedTuple):
+    """A browser that signed in; the tokens go into cookies and are stored as hashes only."""
+
+    token: str
+    session: Session
+    device: str
 
 
 class Identity:
@@ -48,9 +68,11 @@ class Identity:
         clock: Clock,
         new_id: Callable[[], str],
         new_token: Callable[[], str],
+        devices: Devices,
         session_for: timedelta,
+        idle_for: timedelta,
     ) -> None:
-        """Take the ports, and how long a session lasts."""
+        """Take the ports, how long a session lasts in all, and how long without a request."""
         self._accounts = accounts
         self._sessions = sessions
         self._keys = keys
@@ -60,37 +82,40 @@ class Identity:
         self._clock = clock
         self._new_id = new_id
         self._new_token = new_token
+        self._devices = devices
         self._session_for = session_for
+        self._idle_for = idle_for
 
-    async def sign_in(self, email: str, password: str, address: str) -> tuple[str, Session]:
-        """Return the cookie's token and the session.
+    async def sign_in(self, email: str, password: str, address: str, device: str = "") -> SignedIn:
+        """Return the cookie's token, the session, and the token that makes this browser a known device.
 
-        Raises ThrottledError after too many failures as this account or from this address, SignInError with
-        one text for every other reason, so that nobody learns which addresses have an account.
+        `device` is that token from the last time, if there is one. Raises ThrottledError after too many
+        failures, SignInError with one text for every other reason, so that nobody learns which addresses
+        have an account.
         """
         who = identity.normal_email(email)[:254]
-        await self._throttle(who, address)
         account = await self._accounts.by_email(who)
+        known = await self._known(device, account)
+        counters = identity.counted(who, address, known)
+        now = await self._attempt(counters)
         matches = await self._passwords.matches(
             password[: identity.MAX_PASSWORD], account.password_hash if account else None
         )
-        now = self._clock.now()
         if account is None or not matches or not account.enabled:
-            await self._attempts.failed(f"account:{who}", now)
-            await self._attempts.failed(f"address:{address}", now)
             SIGN_INS.labels("refused").inc()
             log.warning("sign-in refused", address=address)
             raise SignInError(
                 "The e-mail address or the password is wrong.", "Try again, or ask an administrator."
             )
-        await self._attempts.forget(f"account:{who}")
+        await self._succeeded(counters, now)
         SIGN_INS.labels("accepted").inc()
-        token = self._new_token()
+        token, remembered = self._new_token(), device if known else self._new_token()
         session = Session(
-            identity.token_hash(token), account.id, self._new_token(), now, now + self._session_for
+            identity.token_hash(token), account.id, self._new_token(), now, now + self._session_for, now
         )
         await self._sessions.open(session)
-        return token, session
+        await self._devices.remember(identity.token_hash(remembered), account.id, now + identity.KNOWN_FOR)
+        return SignedIn(token, session, remembered)
 
     async def sign_out(self, token: str) -> None:
         """End a session."""
@@ -102,8 +127,14 @@ class Identity:
         if found is None or found.expires_at <= self._clock.now():
             return None
         account = await self._accounts.by_id(found.account_id)
-        if account is None or not account.enabled:
+        if account is None or not account.enabled or _outdated(found.created_at, account):
             return None
+        now = self._clock.now()
+        if now - found.seen_at > self._idle_for:
+            await self._sessions.close(found.token_hash)
+            return None
+        if now - found.seen_at > min(_SEEN_EVERY, self._idle_for / 4):
+            await self._sessions.seen(found.token_hash, now)
         return _actor(account, account.role, "session"), found
 
     async def bearer(self, text: str) -> Actor:
@@ -117,6 +148,8 @@ class Identity:
             raise refusal
         account = await self._accounts.by_id(key.account_id)
         if key.revoked or key.expires_at <= self._clock.now() or account is None or not account.enabled:
+            raise refusal
+        if _outdated(key.created_at, account):
             raise refusal
         return _actor(account, lesser(key.role, account.role), "api-key")
 
@@ -154,7 +187,11 @@ class Identity:
         password: str | None = None,
         recipient_id: str | None = None,
     ) -> Account:
-        """Change what is given. A new password, a new role or disabling ends the account's sessions."""
+        """Change what is given.
+
+        A new password, a new role or disabling ends the account's sessions; a new password also revokes its
+        API keys and forgets its devices.
+        """
         demand(actor, Right.ACCOUNTS)
         before = await self._account(account_id)
         if before.id == actor.account_id and (enabled is False or role not in {None, before.role}):
@@ -167,8 +204,7 @@ class Identity:
             recipient_id=recipient_id or before.recipient_id,
         )
         if password is not None:
-            identity.check_password(password, before.email)
-            after = replace(after, password_hash=await self._passwords.hash(password))
+            after = await self._with_password(after, password)
         fields = tuple(
             name
             for name in ("enabled", "password_hash", "recipient_id", "role")
@@ -178,7 +214,31 @@ class Identity:
         await self._accounts.save(after, self._changed(after, "changed", shown, actor), new=False)
         if {"enabled", "password_hash", "role"} & set(fields):
             await self._sessions.close_all(account_id)
+        if "password_hash" in fields:
+            await self._revoke_all(account_id, actor)
         return after
+
+    async def change_password(self, current: str, new: str, actor: Actor) -> None:
+        """Change the actor's own password; every session, API key and known device of the account ends.
+
+        Raises ConflictError for an API key, ThrottledError after too many wrong passwords, InvalidError.
+        """
+        if actor.via != "session":
+            remedy = "Sign in with a browser, then change it."
+            raise ConflictError("An API key cannot change a password.", remedy)
+        account = await self._account(actor.account_id)
+        counters = {f"password:{account.id}": identity.FAILURES_HERE}
+        now = await self._attempt(counters)
+        if not await self._passwords.matches(current[: identity.MAX_PASSWORD], account.password_hash):
+            remedy = "Send the one you signed in with."
+            raise InvalidError(Problem("current_password", "is not your password", remedy))
+        await self._succeeded(counters, now)
+        if current == new:
+            raise InvalidError(Problem("new_password", "is the password you have", "Choose another one."))
+        after = await self._with_password(account, new, field="new_password")
+        await self._accounts.save(after, self._changed(after, "changed", ("password",), actor), new=False)
+        await self._sessions.close_all(account.id)
+        await self._revoke_all(account.id, actor)
 
     async def accounts(self, actor: Actor) -> list[Account]:
         """Return every account."""
@@ -235,18 +295,53 @@ class Identity:
             return False  # another replica was faster
         return True
 
-    async def _throttle(self, who: str, address: str) -> None:
+    async def _known(self, device: str, account: Account | None) -> str | None:
+        if not device or account is None:
+            return None
+        hashed = identity.token_hash(device)
+        return hashed if await self._devices.owner(hashed) == account.id else None
+
+    async def _attempt(self, counters: Mapping[str, int]) -> datetime:
+        """Count an attempt as failed until it has succeeded, so that many at once count, too.
+
+        Returns when. Raises ThrottledError.
+        """
         now = self._clock.now()
-        limits = {
-            f"account:{who}": identity.FAILURES_PER_ACCOUNT,
-            f"address:{address}": identity.FAILURES_PER_ADDRESS,
-        }
-        for name, limit in limits.items():
-            failures = await self._attempts.failures(name, now - identity.WINDOW)
-            seconds = identity.wait_for(failures, limit, now)
-            if seconds:
-                SIGN_INS.labels("throttled").inc()
-                raise ThrottledError(seconds)
+        for name, limit in counters.items():
+            await self._throttle(name, limit, now)
+        for name in counters:
+            await self._attempts.failed(name, now)
+        for name, limit in counters.items():
+            await self._throttle(name, limit + 1, now)
+        return now
+
+    async def _succeeded(self, counters: Mapping[str, int], at: datetime) -> None:
+        for name, limit in counters.items():
+            if limit == identity.FAILURES_HERE:
+                await self._attempts.forget(name)
+            else:
+                # The failures of others still count.
+                await self._attempts.withdraw(name, at)
+
+    async def _throttle(self, name: str, limit: int, now: datetime) -> None:
+        failures = await self._attempts.failures(name, now - identity.WINDOW)
+        seconds = identity.wait_for(failures, limit, now)
+        if seconds:
+            SIGN_INS.labels("throttled").inc()
+            raise ThrottledError(seconds)
+
+    async def _with_password(self, account: Account, password: str, *, field: str = "password") -> Account:
+        identity.check_password(password, account.email, field=field)
+        hashed = await self._passwords.hash(password)
+        return replace(account, password_hash=hashed, password_changed_at=self._clock.now())
+
+    async def _revoke_all(self, account_id: str, actor: Actor) -> None:
+        await self._devices.forget_all(account_id)
+        for key in await self._keys.all(account_id):
+            if not key.revoked:
+                now = self._clock.now()
+                event = self._key_event(key, "disabled", actor, now)
+                await self._keys.save(replace(key, revoked=True), event)
 
     async def _account(self, account_id: str) -> Account:
         account = await self._accounts.by_id(account_id)
@@ -293,3 +388,8 @@ class Identity:
 
 def _actor(account: Account, role: Role, via: str) -> Actor:
     return Actor(account.id, account.email, role, account.recipient_id, via)
+
+
+def _outdated(made: datetime, account: Account) -> bool:
+    """Return whether a session or key is from before the account's password."""
+    return account.password_changed_at is not None and made < account.password_changed_at

@@ -73,7 +73,7 @@ async def app_layout(connection: EngineConnection, doc: ObjectRef, app_id: str) 
         raise ConfigurationError(
             f"The app {app_id} opened, but it has no data for the user of this connection",
             code="no-data-in-app",
-            remedy="Check that the app was reloaded, and that its section access gives this user rows to see.",
+            remedy="Check that the app was reloaded, and that its section access gives this user rows.",
         )
     locale = raw.get("qLocaleInfo") or {}
     return AppLayout(

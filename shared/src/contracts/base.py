@@ -1,9 +1,9 @@
 """What every wire model has in common."""
 
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -102,3 +102,20 @@ class Selection(Wire):
 
     field: Annotated[str, Field(min_length=1, max_length=500)]
     values: Annotated[tuple[str | float, ...], Field(min_length=1)]
+    numbers: tuple[float | None, ...] = Field(
+        default=(),
+        description="the number behind each text where Qlik told it, null where not; empty if none is known",
+    )
+    forced: bool = Field(
+        default=False,
+        description="whether nobody asked for it: the app's author keeps one value of the field selected",
+    )
+
+    @model_validator(mode="after")
+    def _one_number_for_each_value(self) -> Self:
+        if self.numbers and len(self.numbers) != len(self.values):
+            raise refused(
+                f"The selection has {len(self.values)} values and {len(self.numbers)} numbers.",
+                "Give one entry, which may be null, for each of the values, or leave the numbers out.",
+            )
+        return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qlik import formats, lists, objects
-from qlik.errors import Transient
+from qlik.errors import ConfigurationError, Transient
 from qlik.lists import FieldInfo, MasterItem, SheetInfo
 from qlik.model import AppLayout, Selection
 from qlik.objects import ObjectInfo
@@ -54,13 +54,26 @@ class Contents:
 
 
 async def app_layout(connection: EngineConnection, doc: ObjectRef, app_id: str) -> AppLayout:
-    """The layout of the app. Raises Transient when it is open without its data."""
+    """The layout of the app.
+
+    Raises:
+        Transient: it is open without its data, which another session may have.
+        ConfigurationError: it has no data at all for this user (`code` no-data-in-app).
+
+    """
     raw = (await connection.call(doc.handle, "GetAppLayout")).get("qLayout") or {}
     if raw.get("qIsOpenedWithoutData"):
         raise Transient(
             f"The app {app_id} is open without its data",
             code="without-data",
             remedy="Somebody opened it that way in the same session; a session of its own cures it.",
+        )
+    # A report would be empty. Flags that are false are left out; direct query leaves data in a database.
+    if not raw.get("qHasData") and not raw.get("qIsDirectQueryMode"):
+        raise ConfigurationError(
+            f"The app {app_id} opened, but it has no data for the user of this connection",
+            code="no-data-in-app",
+            remedy="Check that the app was reloaded, and that its section access gives this user rows.",
         )
     locale = raw.get("qLocaleInfo") or {}
     return AppLayout(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from qlik import engine_codes
 from qlik.masking import mask
 
 Code = int | str
@@ -121,67 +122,15 @@ class SelectionNotProved(QlikError):  # noqa: N818 - says what happened
         super().__init__(f"Filter on {field!r} with values ({shown}) is not proved: {found}", code=code)
 
 
-_Kind = type[QlikError]
-
-_ENGINE: dict[int, tuple[_Kind, str]] = {
-    2: (ConfigurationError, ""),
-    3: (ConfigurationError, ""),
-    4: (ProtocolError, ""),
-    5: (PermissionDenied, ""),
-    6: (Transient, "The engine is out of memory. Wait, or make the report smaller."),
-    8: (ProtocolError, ""),
-    9: (ProtocolError, ""),
-    10: (Transient, ""),
-    15: (Aborted, ""),
-    16: (Transient, ""),
-    19: (Transient, "The engine has reached its memory limit. Wait, or make the report smaller."),
-    21: (Transient, ""),
-    1000: (ConfigurationError, ""),
-    1002: (Transient, ""),
-    1003: (
-        ConfigurationError,
-        "The app is not there, or this user does not see it. Check the app id and its stream.",
-    ),
-    1007: (ProtocolError, ""),
-    1008: (Transient, ""),
-    1009: (Transient, "The app is open in another mode in this session. Use a session of its own."),
-    1013: (ConfigurationError, ""),
-    1015: (ConfigurationError, "The app is larger than this user's or site's limit."),
-    1017: (Transient, ""),
-    4000: (PermissionDenied, ""),
-    5005: (Transient, "The engine is off duty or shutting down. Wait."),
-    5006: (Transient, "The engine is busy. Wait."),
-    6000: (ConfigurationError, ""),
-    6001: (LimitReached, ""),
-    6002: (Transient, ""),
-    6003: (Transient, "A selection dialog is open in this session."),
-    7000: (CalculationFailed, ""),
-    7001: (CalculationFailed, "A master item the chart uses is gone from the library."),
-    7002: (Transient, "The engine ran out of memory for this calculation. Narrow it with filters."),
-    7003: (CalculationFailed, "The chart has too many cells. Narrow it with filters."),
-    7004: (
-        Transient,
-        "The calculation took longer than the engine allows. Narrow it, or try at a quieter time.",
-    ),
-    7005: (CalculationFailed, "The calculation condition of the chart is not met with these filters."),
-    7009: (ProtocolError, ""),
-    7011: (Transient, ""),
-    7014: (CalculationFailed, "The calculation condition of the chart stopped the calculation."),
-    9003: (ConfigurationError, ""),
-    11000: (Transient, "The app is being reloaded. Wait until that is over."),
-    12004: (PermissionDenied, "The sign-in is no longer valid."),
-    13000: (Transient, "The export ran out of memory. Narrow it with filters."),
-    13001: (CalculationFailed, "There is no data to export with these filters."),
-    15000: (Transient, "The search took too long."),
-    20000: (ConfigurationError, "This feature is switched off on the site."),
-    -1: (Transient, ""),
-    -128: (Transient, ""),
-    -32603: (ProtocolError, ""),
-    -32604: (LimitReached, "The answer is larger than the engine sends. Ask for fewer rows or columns."),
+_CLASSES: Mapping[engine_codes.Kind, type[QlikError]] = {
+    "transient": Transient,
+    "denied": PermissionDenied,
+    "wrong": ConfigurationError,
+    "calculation": CalculationFailed,
+    "limit": LimitReached,
+    "aborted": Aborted,
+    "request": ProtocolError,
 }
-
-_LICENCE = {5000, 5001, 5002, 5003, 5004, 5007, 5009}
-_LICENCE_REMEDY = "No licence for the user of this connection. Assign one in the management console."
 
 
 def engine_error(error: Mapping[str, Any], *, doing: str) -> QlikError:
@@ -198,15 +147,11 @@ def engine_error(error: Mapping[str, Any], *, doing: str) -> QlikError:
 
 
 def engine_code_error(code: int, message: str) -> QlikError:
-    """The exception for an engine error code, as the table above classes it."""
-    if code in _LICENCE:
-        return PermissionDenied(message, code=code, remedy=_LICENCE_REMEDY)
-    if 400 <= code <= 509:  # noqa: PLR2004 - the engine passes on HTTP codes of services behind it
+    """The exception for an engine error code, as `qlik.engine_codes` classes it."""
+    if 400 <= code <= 509 and not engine_codes.known(code):  # noqa: PLR2004 - the engine passes on HTTP codes
         return http_error(code, message)
-    if -32602 <= code <= -32600 or code == -32700:  # noqa: PLR2004 - JSON-RPC's own range
-        return ProtocolError(message, code=code)
-    kind, remedy = _ENGINE.get(code, (ProtocolError, ""))
-    return kind(message, code=code, remedy=remedy)
+    found = engine_codes.meaning(code)
+    return _CLASSES[found.kind](message, code=code, remedy=found.remedy)
 
 
 def http_error(status: int, message: str, *, retry_after: float | None = None) -> QlikError:

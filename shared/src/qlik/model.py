@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FieldValue = str | float
 
@@ -14,13 +14,21 @@ FieldValue = str | float
 class Selection(BaseModel):
     """Values to select in one field.
 
-    Text values are compared as text, numbers as numbers. Friendly to JSON.
+    Text values are compared as text, numbers as numbers. `numbers` has, for each value, the number behind its
+    text where it is known; such a value has to have both. Friendly to JSON.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: str = Field(min_length=1)
     values: tuple[FieldValue, ...] = Field(min_length=1)
+    numbers: tuple[float | None, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_number_for_each_value(self) -> Self:
+        if self.numbers and len(self.numbers) != len(self.values):
+            raise ValueError("numbers has to have one entry, which may be null, for each of the values")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class ProvedSelection:
-    """A filter that was read back from the engine and found exactly as asked: locked, and nothing more."""
+    """A filter that was read back from the engine and found exactly as asked: locked, and nothing more.
+
+    `forced` says that nobody asked for it: the app's author set the field so that one value is always
+    selected.
+    """
 
     field: str
     values: tuple[Value, ...]
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Which cube a visualisation has, where it lies, and how it is read (research 1.6)
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
@@ -208,7 +209,8 @@ async def table(connection: EngineConnection, found: Found, part: Part, bounds: 
         return await _list(connection, found, part, bounds)
     form = cube.shape(part.data, what=_what(found), title=found.title)
     if form.mode in {"P", "DATA_MODE_PIVOT"}:
-        return (await pivot(connection, found, part, bounds)).flat()
+        whole = await pivot(connection, found, part, bounds)
+        return await asyncio.to_thread(whole.flat)  # a large one takes seconds
     if form.mode in {"K", "DATA_MODE_PIVOT_STACK"}:
         return await _stacked(connection, found, part, form, bounds)
     if form.mode not in {"S", "DATA_MODE_STRAIGHT"}:

@@ -8,55 +8,45 @@ data in a report.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from qlik import formats
-from qlik.cube import Source, list_def, pages
-from qlik.errors import Aborted, ConfigurationError, SelectionNotProved
+from qlik.cube import Matrix, Source, list_def, pages
+from qlik.errors import Aborted, ConfigurationError, QlikError, SelectionNotProved
+from qlik.matching import MANY, Wanted, chosen, difference, matches, plain
 from qlik.model import Column, FieldValue, ProvedSelection, Selection, Value
 from qlik.rpc import EngineConnection, ObjectRef
 
+__all__ = ["apply", "bare", "check_forced", "current", "difference", "discard", "field_values", "listed",
+"matches",
+           "prove", "still_active"]  # fmt: skip
+
+_T = TypeVar("_T")
+_EXACT = 2**53  # from here on a double is no longer every integer
+_NO_FIELD = "no-field"
+_NO_METHOD = {-32601, 20}
 _TRIES = 3
 
 
-def field_values(values: Sequence[FieldValue], *, numbers_as_written: bool = False) -> list[dict[str, Any]]:
-    """The FieldValue list for SelectValues.
+def field_values(values: Sequence[FieldValue], numbers: Sequence[float | None] = ()) -> list[dict[str, Any]]:
+    """The FieldValue list for SelectValues: by text, by number, and by both where both are known.
 
-    With `numbers_as_written`, texts that read as numbers go as numbers.
+    Engines differ in whether they find a number or a date by its text.
     """
     out: list[dict[str, Any]] = []
-    for item in values:
-        number = item if isinstance(item, int | float) else (_as_number(item) if numbers_as_written else None)
-        if number is None:
-            out.append({"qText": str(item), "qIsNumeric": False})
-        else:
-            out.append({"qText": _plain(item), "qIsNumeric": True, "qNumber": number})
+    for item, behind in zip(values, numbers or (None,) * len(values), strict=True):
+        if isinstance(item, str):
+            out.append({"qText": item, "qIsNumeric": False})
+        number = behind if isinstance(item, str) else item
+        if number is not None:
+            whole = float(number).is_integer() and abs(number) < _EXACT
+            out.append(
+                {"qText": plain(item), "qIsNumeric": True, "qNumber": int(number) if whole else number}
+            )
     return out
-
-
-def matches(asked: FieldValue, found: Value) -> bool:
-    """Whether a value of the field is the one asked for: texts by text, numbers by number."""
-    if isinstance(asked, str):
-        if found.text == asked:
-            return True
-        number = _as_number(asked)
-        return number is not None and found.number is not None and _plain(found.number) == asked
-    return found.number is not None and math.isclose(found.number, asked, rel_tol=1e-12, abs_tol=1e-12)
-
-
-def difference(asked: Sequence[FieldValue], found: Sequence[Value]) -> str:
-    """Why the values found are not the ones asked for; empty if they are."""
-    missing = [item for item in asked if not any(matches(item, value) for value in found)]
-    extra = [value.text for value in found if not any(matches(item, value) for item in asked)]
-    words = []
-    if missing:
-        words.append("not selected: " + ", ".join(str(item) for item in missing[:5]))
-    if extra:
-        words.append("selected without being asked for: " + ", ".join(extra[:5]))
-    return "; ".join(words)
 
 
 async def apply(
@@ -64,7 +54,8 @@ async def apply(
 ) -> list[ProvedSelection]:
     """Make exactly these filters active in the session, and prove it.
 
-    In the alternate states named, nothing is selected afterwards.
+    Fields in which the app's author keeps one value selected are part of the answer, after the filters and
+    marked as forced. In the alternate states named, nothing else is selected afterwards.
 
     Raises:
         SelectionNotProved: naming field and values, when what is active is not what was asked.
@@ -73,24 +64,77 @@ async def apply(
     _no_field_twice(selections)
     for tries_left in reversed(range(_TRIES)):
         try:
-            return await _apply_once(connection, doc, selections, states)
+            return await _apply(connection, doc, selections, states)
         except Aborted:
             if tries_left == 0:
                 raise
     raise AssertionError  # pragma: no cover - the last round returns or raises
 
 
-async def _apply_once(
+async def _apply(
     connection: EngineConnection, doc: ObjectRef, selections: Sequence[Selection], states: Sequence[str]
+) -> list[ProvedSelection]:
+    """Select by what the values are; if that is not proved, look them up in their fields and select those.
+
+    What a selection call answers decides nothing here: engines say true and select nothing, and the reverse.
+    """
+    try:
+        return await _apply_once(connection, doc, selections, states, _by_value)
+    except SelectionNotProved as error:
+        if not selections or error.code == _NO_FIELD:
+            raise
+    return await _apply_once(connection, doc, selections, states, _by_element)
+
+
+_Select = Callable[[EngineConnection, ObjectRef, ObjectRef, Selection], Awaitable[None]]
+
+
+async def _apply_once(
+    connection: EngineConnection,
+    doc: ObjectRef,
+    selections: Sequence[Selection],
+    states: Sequence[str],
+    select: _Select,
 ) -> list[ProvedSelection]:
     await connection.call(doc.handle, "ClearAll", True)
     for state in states:
         await connection.call(doc.handle, "ClearAll", True, state)
     for selection in selections:
-        await _select_and_lock(connection, doc, selection)
+        await _select_and_lock(connection, doc, selection, select)
     proved = list(await asyncio.gather(*(prove(connection, doc, selection) for selection in selections)))
+    proved += await _forced(connection, doc, {bare(selection.field) for selection in selections})
     await still_active(connection, doc, proved, states)
     return proved
+
+
+async def _forced(
+    connection: EngineConnection, doc: ObjectRef, asked: Container[str]
+) -> list[ProvedSelection]:
+    """What the app keeps selected in fields where one value always is (`qOneAndOnlyOne`)."""
+    names = [
+        str(entry["qField"])
+        for entry in await current(connection, doc)
+        if _always_one(entry) and bare(str(entry.get("qField") or "")) not in asked
+    ]
+    return list(await asyncio.gather(*(_prove_forced(connection, doc, name) for name in names)))
+
+
+async def _prove_forced(connection: EngineConnection, doc: ObjectRef, field: str) -> ProvedSelection:
+    listing = await listed(connection, doc, field, states={"L", "S", "XS", "XL"})
+    texts = tuple(value.text for value in listing.values)
+    if listing.counts.get("qLockedExcluded") or listing.counts.get("qSelectedExcluded"):
+        raise SelectionNotProved(
+            field, texts, "the app keeps it selected, and it is not possible together with the filters"
+        )
+    if len(texts) != 1:
+        raise SelectionNotProved(
+            field, texts, f"the app always keeps one value selected, and {len(texts)} were read back"
+        )
+    return ProvedSelection(field, tuple(listing.values), forced=True)
+
+
+def _always_one(entry: Mapping[str, Any]) -> bool:
+    return entry.get("qOneAndOnlyOne") is True and entry.get("qSelectedCount", 1) == 1
 
 
 async def still_active(
@@ -104,36 +148,107 @@ async def still_active(
     """
     _exactly(await current(connection, doc), proved)
     for state in states:
-        _exactly(await current(connection, doc, state), (), where=f" of the alternate state {state!r}")
+        chosen_there = await current(connection, doc, state)
+        # The author's own value in a state that no filter of ours reaches.
+        others = [entry for entry in chosen_there if not _always_one(entry)]
+        _exactly(others, (), where=f" of the alternate state {state!r}")
 
 
-async def _select_and_lock(connection: EngineConnection, doc: ObjectRef, selection: Selection) -> None:
+async def check_forced(
+    connection: EngineConnection, doc: ObjectRef, proved: Sequence[ProvedSelection]
+) -> None:
+    """Raise SelectionNotProved if the app now keeps another value selected than was proved."""
+    for selection in proved:
+        if selection.forced:
+            now = await _prove_forced(connection, doc, selection.field)
+            if now.values != selection.values:
+                raise SelectionNotProved(
+                    selection.field,
+                    tuple(value.text for value in selection.values),
+                    f"the app now keeps {now.values[0].text!r} selected",
+                )
+
+
+async def _select_and_lock(
+    connection: EngineConnection, doc: ObjectRef, selection: Selection, select: _Select
+) -> None:
     try:
         field = await connection.call_object(
             doc.handle,
             "GetField",
-            _bare(selection.field),
+            bare(selection.field),
             missing=f"The app has no field {selection.field!r}",
         )
     except ConfigurationError as error:
         raise SelectionNotProved(
-            selection.field, selection.values, "the app has no such field", code=error.code
+            selection.field, selection.values, "the app has no such field", code=_NO_FIELD
         ) from error
-    if not await _select(connection, field, selection):
-        raise SelectionNotProved(selection.field, selection.values, "the engine did not accept the selection")
+    await select(connection, doc, field, selection)
     # unlocked, this filter would silently be dropped by a later one it does not go together with
     if not _true(await connection.call(field.handle, "Lock")):
-        raise SelectionNotProved(selection.field, selection.values, "the engine did not lock the field")
+        raise SelectionNotProved(
+            selection.field,
+            selection.values,
+            "the engine did not lock the field, as nothing is selected in it",
+        )
 
 
-async def _select(connection: EngineConnection, field: ObjectRef, selection: Selection) -> bool:
-    values = field_values(selection.values)
-    if _true(await connection.call(field.handle, "SelectValues", values, False, False)):
-        return True
-    as_numbers = field_values(selection.values, numbers_as_written=True)
-    if as_numbers == values:
-        return False
-    return _true(await connection.call(field.handle, "SelectValues", as_numbers, False, False))
+async def _by_value(
+    connection: EngineConnection, doc: ObjectRef, field: ObjectRef, selection: Selection
+) -> None:
+    del doc
+    values = field_values(selection.values, selection.numbers)
+    await connection.call(field.handle, "SelectValues", values, False, False)
+
+
+async def _by_element(
+    connection: EngineConnection, doc: ObjectRef, field: ObjectRef, selection: Selection
+) -> None:
+    """Select by element number, which is exact; by text and number where the engine knows no such call."""
+    found = await _looked_up(connection, doc, selection)
+    try:
+        elements = [element for element, _ in found]
+        await connection.call(field.handle, "LowLevelSelect", elements, False, False)
+    except QlikError as error:
+        if error.code not in _NO_METHOD:
+            raise
+        values = [value for _, value in found]
+        exact = field_values([value.text for value in values], [value.number for value in values])
+        await connection.call(field.handle, "SelectValues", exact, False, False)
+
+
+async def _looked_up(
+    connection: EngineConnection, doc: ObjectRef, selection: Selection
+) -> list[tuple[int, Value]]:
+    """The values of the field that the filter asks for, with their element numbers."""
+    what = f"The field {selection.field!r}"
+    wanted = Wanted(selection.values, selection.numbers, exact=True)
+    candidates: list[tuple[int, Value]] = []
+    async with _list_object(connection, doc, selection.field) as (made, info):
+        height = int((info.get("qSize") or {}).get("qcy") or 0)
+        source = Source(made.handle, "/qListObjectDef", what, "GetListObjectData")
+        async with aclosing(pages(connection, source, 1, height, pages_in_flight=2)) as reading:
+            async for _, matrix in reading:
+                candidates += await _aside(len(matrix), _asked_for, wanted, matrix)
+    places, missing = await _aside(len(candidates), chosen, wanted, [value for _, value in candidates])
+    if missing:
+        names = ", ".join(str(selection.values[place]) for place in missing[:5])
+        raise SelectionNotProved(selection.field, selection.values, f"the field has no value {names}")
+    return [candidates[place] for place in places]
+
+
+def _asked_for(wanted: Wanted, matrix: Matrix) -> list[tuple[int, Value]]:
+    found = []
+    for row in matrix:
+        value = formats.value(row[0])
+        if wanted.by_itself(value) or wanted.as_written(value):
+            found.append((int(row[0].get("qElemNumber") or 0), value))
+    return found
+
+
+async def _aside(size: int, work: Callable[..., _T], *arguments: Any) -> _T:
+    """Do work on so many values, off the event loop if they are many."""
+    return await asyncio.to_thread(work, *arguments) if size >= MANY else work(*arguments)
 
 
 async def prove(connection: EngineConnection, doc: ObjectRef, selection: Selection) -> ProvedSelection:
@@ -154,7 +269,7 @@ async def prove(connection: EngineConnection, doc: ObjectRef, selection: Selecti
         raise refuse("not possible together with the other filters")
     if counts.get("qSelected") or int(counts.get("qLocked") or 0) != len(found):
         raise refuse(f"{counts.get('qLocked') or 0} values are locked, {len(found)} were read back")
-    why = difference(selection.values, found)
+    why = await _aside(len(found), difference, selection.values, found, selection.numbers)
     if why:
         raise refuse(why)
     return ProvedSelection(selection.field, tuple(found))
@@ -181,6 +296,24 @@ async def listed(
 
     With `limit`, reading stops after so many values.
     """
+    what = f"The field {field!r}"
+    async with _list_object(connection, doc, field) as (made, info):
+        counts = (info.get("qDimensionInfo") or {}).get("qStateCounts") or {}
+        expected = sum(int(counts.get(_COUNT_OF[state]) or 0) for state in states)
+        wanted = expected if limit is None else min(expected, limit)
+        height = int((info.get("qSize") or {}).get("qcy") or 0)
+        values = await _read_states(connection, made, states, min(wanted, height), what=what)
+        if len(values) < wanted < height:  # an engine that does not sort by state
+            values = await _read_states(connection, made, states, height, what=what)
+        column = formats.column(info.get("qDimensionInfo") or {}, role="dimension", name=field)
+        return Listing(values if limit is None else values[:limit], counts, column)
+
+
+@asynccontextmanager
+async def _list_object(
+    connection: EngineConnection, doc: ObjectRef, field: str
+) -> AsyncIterator[tuple[ObjectRef, Mapping[str, Any]]]:
+    """A list object of a field, and its layout. Raises ConfigurationError when it has none."""
     properties = {"qInfo": {"qType": "broadsheet-values"}, "qListObjectDef": list_def(field)}
     what = f"The field {field!r}"
     made = await connection.call_object(
@@ -192,15 +325,7 @@ async def listed(
         error = info.get("qError") or (info.get("qDimensionInfo") or {}).get("qError")
         if isinstance(error, Mapping) and error.get("qErrorCode"):
             raise ConfigurationError(f"{what} cannot be listed", code=int(error["qErrorCode"]))
-        counts = (info.get("qDimensionInfo") or {}).get("qStateCounts") or {}
-        expected = sum(int(counts.get(_COUNT_OF[state]) or 0) for state in states)
-        wanted = expected if limit is None else min(expected, limit)
-        height = int((info.get("qSize") or {}).get("qcy") or 0)
-        values = await _read_states(connection, made, states, min(wanted, height), what=what)
-        if len(values) < wanted < height:  # an engine that does not sort by state
-            values = await _read_states(connection, made, states, height, what=what)
-        column = formats.column(info.get("qDimensionInfo") or {}, role="dimension", name=field)
-        return Listing(values if limit is None else values[:limit], counts, column)
+        yield made, info
     finally:
         await discard(connection, doc, made)
 
@@ -240,13 +365,13 @@ def _exactly(
     active: Sequence[Mapping[str, Any]], proved: Sequence[ProvedSelection], *, where: str = ""
 ) -> None:
     """The engine's list must hold the fields asked for, locked and with as many values, and no other."""
-    seen = {_bare(str(entry.get("qField") or "")): entry for entry in active}
+    seen = {bare(str(entry.get("qField") or "")): entry for entry in active}
     for selection in proved:
         texts = tuple(value.text for value in selection.values)
-        entry = seen.pop(_bare(selection.field), None)
+        entry = seen.pop(bare(selection.field), None)
         if entry is None:
             raise SelectionNotProved(selection.field, texts, "no selection is active in this field")
-        if not entry.get("qLocked"):
+        if not selection.forced and not entry.get("qLocked"):
             raise SelectionNotProved(selection.field, texts, "the selection is not locked")
         count = entry.get("qSelectedCount")
         if isinstance(count, int) and count != len(texts):
@@ -265,7 +390,7 @@ async def discard(connection: EngineConnection, doc: ObjectRef, made: ObjectRef)
 def _no_field_twice(selections: Sequence[Selection]) -> None:
     names: set[str] = set()
     for selection in selections:
-        name = _bare(selection.field)
+        name = bare(selection.field)
         if name in names:
             raise ConfigurationError(
                 f"Two filters name the field {selection.field!r}",
@@ -275,7 +400,8 @@ def _no_field_twice(selections: Sequence[Selection]) -> None:
         names.add(name)
 
 
-def _bare(field: str) -> str:
+def bare(field: str) -> str:
+    """A field name without the brackets it is written with in expressions."""
     if field.startswith("[") and field.endswith("]"):
         return field[1:-1].replace("]]", "]")
     return field
@@ -283,19 +409,3 @@ def _bare(field: str) -> str:
 
 def _true(result: Mapping[str, Any]) -> bool:
     return result.get("qReturn", result.get("qSuccess")) is True
-
-
-def _as_number(text: str) -> float | int | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(number) or text != text.strip() or "_" in text:
-        return None
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
-
-
-def _plain(value: FieldValue) -> str:
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))

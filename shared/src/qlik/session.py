@@ -107,9 +107,13 @@ class AppSession(Contents):
                 remedy="Run the report again; it then shows the new data.",
             )
         await selecting.still_active(self._connection, self._doc, self.selections, self._states())
+        await selecting.check_forced(self._connection, self._doc, self.selections)
 
     async def select(self, selections: Sequence[Selection]) -> list[ProvedSelection]:
         """Make exactly these filters active and prove it; an empty list clears all filters and proves that.
+
+        The answer has the filters in the order given, and then what the app itself keeps selected: fields
+        in which its author wants one value to be selected always, marked as `forced`.
 
         Raises:
             SelectionNotProved: names the field and values that are not active as asked.
@@ -126,11 +130,10 @@ class AppSession(Contents):
         """
         result = await self._connection.call(self._doc.handle, "CheckExpression", expression)
         message = str(result.get("qErrorMsg") or "")
+        # Beside these the engine names `qDangerousFieldNames`. No source says what that means, and the fields
+        # exist, so it decides nothing.
         bad = [
-            _cut(expression, span)
-            for key in ("qBadFieldNames", "qDangerousFieldNames")
-            for span in result.get(key) or []
-            if isinstance(span, Mapping)
+            _cut(expression, span) for span in result.get("qBadFieldNames") or [] if isinstance(span, Mapping)
         ]
         if message or bad:
             why = message or "it names fields the app does not have: " + ", ".join(bad)
@@ -296,8 +299,9 @@ class AppSession(Contents):
         """Refuse an object that our filters do not reach, while there are any."""
         own = part.data.get("qStateName") if part else None
         state = own or found.layout.get("qStateName") or _DEFAULT_STATE
-        if self.selections and state != _DEFAULT_STATE:
-            filter_ = self.selections[0]
+        own_filters = [selection for selection in self.selections if not selection.forced]
+        if own_filters and state != _DEFAULT_STATE:
+            filter_ = own_filters[0]
             raise SelectionNotProved(
                 filter_.field,
                 tuple(value.text for value in filter_.values),

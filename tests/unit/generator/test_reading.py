@@ -11,7 +11,15 @@ import pytest
 import qlik
 from contracts.configuration import ChartItem, ColumnDef, ExpressionItem, OutputFormat, TableItem
 from contracts.plan import PlannedReport, PlannedUnit
-from generator.adapters.qlik_data import chart, field_table, named_table, object_table, options_of, sort_of
+from generator.adapters.qlik_data import (
+    cell_of,
+    chart,
+    field_table,
+    named_table,
+    object_table,
+    options_of,
+    sort_of,
+)
 from generator.adapters.qlik_questions import QlikQuestions
 from generator.adapters.qlik_reader import QlikReader
 from generator.adapters.qlik_sites import translated
@@ -241,3 +249,32 @@ def test_errors_of_qlik_are_final_or_pass(error: qlik.QlikError, code: str) -> N
 @pytest.mark.parametrize("error", [qlik.Transient("x"), qlik.SiteBusy("x"), qlik.Aborted("x")])
 def test_errors_that_pass_are_transient(error: qlik.QlikError) -> None:
     assert isinstance(translated(error), Transient)
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (qlik.Value("007", 7), "007"),
+        (qlik.Value("5/1/2024", 45413), Formatted(date(2024, 5, 1), "5/1/2024")),
+        (qlik.Value("2024/18", 45413), "2024/18"),
+        (qlik.Value("1,234.50", 1234.5), Formatted(1234.5, "1,234.50")),
+        (qlik.Value("75%", 0.75), Formatted(0.75, "75%", "0%")),
+        (qlik.Value("4006381333931", 4006381333931), Formatted(4006381333931, "4006381333931", "0")),
+        (qlik.Value("Jan", 1), "Jan"),
+        (qlik.Value("x"), "x"),
+    ],
+)
+def test_a_result_keeps_its_text_where_its_number_would_not_show_it(value: qlik.Value, cell: object) -> None:
+    layout = qlik.AppLayout("app", "App", None, has_data=True, date_format="M/D/YYYY")
+    assert cell_of(value, layout) == cell
+
+
+def test_a_field_of_codes_is_a_column_of_texts() -> None:
+    class Item:
+        field = "Article"
+
+    item: Any = Item()
+    column = qlik.Column("Article", "number", qlik.QlikNumberFormat("I", "###0"))
+    found = field_table(item, [qlik.Value("007", 7), qlik.Value("7", 7), qlik.Value("1200", 1200)], column)
+    assert [("007",), (Formatted(7, "7"),), (Formatted(1200, "1200"),)] == found.rows
+    assert found.columns[0].kind == "text"

@@ -165,3 +165,12 @@ def test_a_right_side_is_an_expression_only_where_it_is_needed() -> None:
     assert right_expression(ConditionRule(left="=A", operator=Operator.EQ, right="=B")) == "=B"
     assert right_expression(ConditionRule(left="=A", operator=Operator.EQ, right="B")) is None
     assert right_expression(ConditionRule(left="=A", operator=Operator.IS_EMPTY, right="=B")) is None
+
+
+def test_a_code_is_compared_as_a_text() -> None:
+    assert plain("007") == Operand("007")
+    assert plain("7") == Operand("7", 7)
+    rule = ConditionRule(left="=Only(Article)", operator=Operator.EQ, right="7")
+    assert not holds(rule, Operand("007"), plain("7"))
+    assert holds(rule, Operand("007"), plain("007"))
+    assert holds(rule, Operand("7.00", 7), plain("7"))

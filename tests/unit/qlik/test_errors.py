@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from qlik.errors import (
     http_error,
 )
 from qlik.masking import mask
+from support.openrpc import description_path, openrpc
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,56 @@ def test_the_class_comes_from_the_code(code: int, kind: type[QlikError]) -> None
     assert error.code == code
     assert error.remedy
     assert "GetLayout" in str(error)
+
+
+PUBLISHED = "NxLocalizedErrorCode"
+PASSING = (
+    "BUSY", "TIMEOUT", "TIMEDOUT", "CONNECT_FAIL", "COULDNT_CONNECT", "CONNECTION_LOST", "MEMORY",
+    "UNAVAILABLE",
+        "OBJECT_LOCKED", "ONGOING", "CANNOT_CONNECT", "FORCE_RETRY", "DISCONNECTED", "UNREACHABLE",
+)  # fmt: skip
+DENIED = ("ACCESS_DENIED", "PERMISSION_DENIED", "UNAUTHENTICATED", "LOGIN", "_CALS", "NO_TOKEN", "LICENSE")
+
+
+def published() -> list[tuple[int, str]]:
+    openrpc()  # skips where the description is not at hand
+    described = json.loads(description_path().read_text(encoding="utf-8"))["components"]["schemas"]
+    return [(each["x-qlik-const"], each["title"]) for each in described[PUBLISHED]["oneOf"]]
+
+
+def test_every_published_code_has_a_meaning_and_a_remedy_of_its_own() -> None:
+    codes = published()
+    assert len(codes) == 332
+    for code, name in codes:
+        error = engine_error({"code": code, "message": name}, doing="GetLayout")
+        assert "in between" not in error.remedy, (code, name)
+        assert "does not know this code" not in error.remedy, (code, name)
+        assert "proxy" not in error.remedy or code == 407, (code, name)
+
+
+@pytest.mark.parametrize(("words", "kind"), [(PASSING, Transient), (DENIED, PermissionDenied)])
+def test_codes_whose_name_says_so_pass_or_are_denied(words: tuple[str, ...], kind: type[QlikError]) -> None:
+    for code, name in published():
+        if any(word in name for word in words) and "LIMIT_REACHED" not in name:
+            assert isinstance(engine_error({"code": code}, doing="x"), kind), (code, name)
+
+
+PASS_BY_THEMSELVES = [12, 18, 1018, 9000, 9001, 9011, 9012, 500014, -32000, -32001, -32099, 700, 30002]
+
+
+@pytest.mark.parametrize("code", PASS_BY_THEMSELVES)
+def test_what_may_pass_by_itself_is_tried_again(code: int) -> None:
+    assert engine_error({"code": code}, doing="x").transient
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(11013, "load script"), (2001, "data connection"), (22005, "extension"), (5008, "licence"), (18001,
+    "variable"),
+     (123456, "does not know this code"), (77, "does not know this code")],
+)  # fmt: skip
+def test_the_remedy_is_that_of_the_family(code: int, word: str) -> None:
+    assert word in engine_error({"code": code}, doing="x").remedy
 
 
 def test_the_text_never_decides() -> None:

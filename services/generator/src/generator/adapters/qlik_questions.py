@@ -125,4 +125,4 @@ def _operand(value: QlikValue) -> Operand:
 
 def qlik_selections(selections: Sequence[Selection]) -> list[QlikSelection]:
     """Return selections of a plan as the Qlik client takes them."""
-    return [QlikSelection(field=item.field, values=item.values) for item in selections]
+    return [QlikSelection(field=item.field, values=item.values, numbers=item.numbers) for item in selections]

@@ -1,9 +1,11 @@
 """Reads a unit's data from Qlik: a session of its own, proved selections, one state of the app."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import qlik
 from contracts.base import Selection
 from contracts.configuration import (
     ChartItem,
@@ -30,7 +32,7 @@ from generator.adapters.qlik_sites import QlikSites
 from generator.adapters.spooling import long_table, spool
 from generator.domain.units import unmet
 from generator.ports import Reading, Unmet
-from qlik import AppSession, Dimension, Measure, QlikClient
+from qlik import AppSession, Dimension, Measure, ProvedSelection, QlikClient
 from rendering.model import Cell, ChartSpec, TableData
 from runtime.errors import Transient
 
@@ -72,7 +74,8 @@ async def _read(
     client: QlikClient, session: AppSession, report: PlannedReport, unit: PlannedUnit, folder: Path
 ) -> Reading | Unmet:
     # Selected even when there are none: that clears the session, and proves that it is clear.
-    proved = await session.select(qlik_selections(unit.selections))
+    asked = qlik_selections(unit.selections)
+    proved = await session.select(asked)
     for condition in unit.conditions:
         found = await verdict(session, condition)
         if not found.holds:
@@ -81,14 +84,15 @@ async def _read(
     data = _Data()
     if report.native is not None:
         await session.check_reached(report.native.id)
-        exported = await export(client, report, report.native, qlik_selections(unit.selections))
+        exported = await export(client, report, report.native, [*asked, *_forced(proved)])
     elif (long := long_table(report)) is not None:
         spooled = await spool(session, long, folder)
     if exported is None and spooled is None:
         await _read_items(client, session, report, data)
     return Reading(
         selections=tuple(
-            Selection(field=item.field, values=tuple(value.text for value in item.values)) for item in proved
+            Selection(field=item.field, values=tuple(value.text for value in item.values), forced=item.forced)
+            for item in proved
         ),
         reloaded_at=session.layout.last_reload_time,
         values=data.values,
@@ -98,6 +102,15 @@ async def _read(
         spooled=spooled,
         exported=exported,
     )
+
+
+def _forced(proved: Sequence[ProvedSelection]) -> list[qlik.Selection]:
+    """Return what the app keeps selected by itself, as an export is made in another session."""
+    return [
+        qlik.Selection(field=item.field, values=tuple(value.text for value in item.values))
+        for item in proved
+        if item.forced
+    ]
 
 
 async def _read_items(client: QlikClient, session: AppSession, report: PlannedReport, data: _Data) -> None:
@@ -114,7 +127,7 @@ async def _read_items(client: QlikClient, session: AppSession, report: PlannedRe
         raise errors.exceptions[0] from errors
     for item in report.data:
         if isinstance(item, ChartItem):
-            data.images[item.name] = chart(item, data.tables)
+            data.images[item.name] = await asyncio.to_thread(chart, item, data.tables)
 
 
 async def _read_picture(

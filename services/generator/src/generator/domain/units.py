@@ -21,7 +21,7 @@ from generator.domain.request import (
     once_conditions,
     values_question,
 )
-from generator.domain.selections import FieldValue, PlanProblemError, with_iteration
+from generator.domain.selections import FieldValue, Narrowing, PlanProblemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ def fingerprint(
         "options": entry.options.model_dump(mode="json"),
         "locks": [item.locks.tokens, owner.recipient.id if owner else None],
         "data": [each.model_dump(mode="json") for each in report.data],
-        "selections": [each.model_dump(mode="json") for each in selections],
+        # How Qlik finds a value says nothing about what it is.
+        "selections": [each.model_dump(mode="json", include={"field", "values"}) for each in selections],
         "iteration": [report.iteration.field, iteration_value] if report.iteration else None,
         "conditions": [each.model_dump(mode="json") for each in entry.conditions],
     }
@@ -118,9 +119,10 @@ def _of_slice(
         return
     skip = _once(report, entry, part, answers)
     kept = tuple(condition for condition in entry.conditions if condition.per_iteration)
+    narrowing = Narrowing(part.selections, report.iteration.field)
     for value in _values(report, part, answers):
         try:
-            selections = with_iteration(part.selections, report.iteration.field, value)
+            selections = narrowing.to(value)
         except PlanProblemError as problem:
             problems.append(_for_report(problem, report, part))
             continue
@@ -196,7 +198,7 @@ def _values(report: Report, part: Slice, answers: Mapping[Question, Answer]) -> 
         raise PlanProblemError(answer.reason.code, answer.reason.message, answer.reason.remedy)
     if not isinstance(answer, Values):
         raise _unanswered(report)
-    unique = tuple({value.text: value for value in answer.values}.values())
+    unique = _by_text(answer.values)
     if not answer.complete or len(unique) >= question.limit:
         raise PlanProblemError(
             "iteration-too-long",
@@ -210,6 +212,16 @@ def _values(report: Report, part: Slice, answers: Mapping[Question, Answer]) -> 
             "check the filters and whether the app holds data",
         )
     return unique
+
+
+def _by_text(values: Iterable[FieldValue]) -> tuple[FieldValue, ...]:
+    """Return values once a text; a text that stands for several numbers stands for all of them."""
+    found: dict[str, FieldValue] = {}
+    for value in values:
+        before = found.setdefault(value.text, value)
+        if before.number != value.number:
+            found[value.text] = FieldValue(value.text)
+    return tuple(found.values())
 
 
 def _unanswered(report: Report) -> PlanProblemError:

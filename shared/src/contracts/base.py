@@ -1,9 +1,18 @@
 """What every wire model has in common."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -32,7 +41,18 @@ def _in_utc(moment: datetime) -> datetime:
         ) from None
 
 
-Utc = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _no_number(value: Any) -> Any:
+    # pydantic reads numbers, and text of digits, as seconds since 1970; the schemas say RFC 3339.
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise refused(
+            "This is not a date and time.",
+            "Send a date and time with its offset as RFC 3339 defines it, such as 2026-03-02T06:00:00Z.",
+        )
+    return value
+
+
+_NUMBER = re.compile(r"\s*[-+]?[0-9]*\.?[0-9]*\s*")
+Utc = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 """An aware datetime, always held in UTC."""
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]

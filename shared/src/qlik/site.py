@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class _Frozen(BaseModel):
@@ -153,21 +154,23 @@ class QlikSite(_Frozen):
     def _fits_together(self) -> Self:
         cloud_auth = isinstance(self.auth, ApiKeyAuth | OAuthM2MAuth)
         if (self.kind == "cloud") != cloud_auth:
-            raise ValueError(
-                f"auth.kind {self.auth.kind!r} does not fit kind {self.kind!r}: "
-                "Qlik Cloud takes 'api-key' or 'oauth-m2m', "
-                "a client-managed site 'certificate', 'jwt' or 'ticket'"
+            raise _refused(
+                f"The auth.kind {self.auth.kind!r} does not fit kind {self.kind!r}.",
+                "Use 'api-key' or 'oauth-m2m' for Qlik Cloud, and 'certificate', 'jwt' or 'ticket' for a "
+                "client-managed site.",
             )
         if self.kind == "cloud" and self.tenant_url is None:
-            raise ValueError(
-                "tenant_url is needed for Qlik Cloud, for example https://tenant.eu.qlikcloud.com"
+            raise _refused(
+                "The tenant_url is needed for Qlik Cloud.",
+                "Add it, for example https://tenant.eu.qlikcloud.com.",
             )
         if isinstance(self.auth, CertificateAuth) and self.engine_url.startswith("wss:"):
             missing = [n for n in ("client_pem", "key_pem") if getattr(self.auth, n) is None]
             if missing:
-                raise ValueError(
-                    f"auth.{' and auth.'.join(missing)} missing: export the certificates from the QMC "
-                    "(client.pem, client_key.pem, root.pem)"
+                raise _refused(
+                    f"The certificate is incomplete: auth.{' and auth.'.join(missing)} missing.",
+                    "In the QMC, export the certificates (client.pem, client_key.pem, root.pem), "
+                    "then add them.",
                 )
         return self
 
@@ -198,11 +201,21 @@ def _digest(secret: SecretStr) -> str:
     return hashlib.sha256(secret.get_secret_value().encode()).hexdigest()[:16]
 
 
+def _refused(message: str, remedy: str) -> PydanticCustomError:
+    # Message and remedy are kept apart in the context, for answers that have a place for each.
+    return PydanticCustomError("refused", "{message} {remedy}", {"message": message, "remedy": remedy})
+
+
 def _base(value: str, schemes: set[str], what: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in schemes or not parts.hostname:
         names = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
-        raise ValueError(f"{what} must start with {names} and name a host")
+        raise _refused(
+            f"The {what} is not the address of a site.", f"It must start with {names} and name a host."
+        )
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise ValueError(f"{what} must not carry a query, a fragment or a password")
+        raise _refused(
+            f"The {what} has a query, a fragment or a password.",
+            "It must not carry any of them; remove what follows '?' or '#' and what stands before '@'.",
+        )
     return value.rstrip("/")

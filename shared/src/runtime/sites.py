@@ -4,7 +4,7 @@ The one module here that knows the Qlik client; whoever imports it needs the ext
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +28,10 @@ class SiteFault:
     path: str
     message: str
     missing: bool = False
+    type: str = field(default="", compare=False)
+    """As pydantic calls the fault."""
+    context: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """As pydantic gives it for the type."""
 
 
 def read_site(kind: ConnectionKind, settings: Mapping[str, Any]) -> QlikSite | tuple[SiteFault, ...]:
@@ -35,9 +39,15 @@ def read_site(kind: ConnectionKind, settings: Mapping[str, Any]) -> QlikSite | t
     try:
         return QlikSite.model_validate({**settings, "kind": kind.value})
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        faults = error.errors(include_input=False, include_url=False)
         return tuple(
-            SiteFault(_path(fault["loc"]), fault["msg"], missing=fault["type"] == "missing")
+            SiteFault(
+                _path(fault["loc"]),
+                fault["msg"],
+                missing=fault["type"] == "missing",
+                type=fault["type"],
+                context=fault.get("ctx", {}),
+            )
             for fault in faults
         )
 

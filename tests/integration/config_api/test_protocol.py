@@ -206,3 +206,9 @@ async def test_a_body_without_a_length_that_goes_on_for_too_long_is_413(
     form = {"content-type": "multipart/form-data; boundary=x"}
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.html"\r\n\r\n'
     _refused(await admin.post("/api/v1/templates", content=endless(head), headers=form), 413)
+
+
+async def test_text_where_a_file_belongs_is_refused_in_words(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post("/api/v1/templates", files={"file": (None, b"text"), "name": (None, b"T")})
+    (problem,) = _refused(answer, 422)["problems"]
+    assert ("file", "This is not a file.") == (problem["field"], problem["message"])

@@ -22,9 +22,10 @@ from config_api.domain.drafts import (
 )
 from config_api.domain.errors import Problem
 from config_api.domain.previews import PreviewWish
+from config_api.domain.wording import OTHER, PATTERNS, WORDS
 from config_api.handlers import parameters
 from config_api.handlers.examples import EXAMPLES
-from config_api.handlers.faults import OTHER, PATTERNS, WORDS, problems_of
+from config_api.handlers.faults import problems_of
 from config_api.handlers.rest import Ids
 from config_api.handlers.rest_admin import AccountChange, NewAccount, NewKey
 from config_api.reference import openapi

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from config_api.domain.errors import Problem
+from config_api.domain.wording import words_of
 from contracts.configuration import ConnectionKind
 from qlik.site import QlikSite
 from runtime.sites import SiteFault, read_site
@@ -17,7 +18,11 @@ def check_site(kind: ConnectionKind, settings: Mapping[str, Any], secrets: Seque
     for path in secrets:
         if not _place(whole, path.split(".")):
             return [
-                Problem(f"secrets.{path}", "leads nowhere in the settings", "name a place in them, by dots")
+                Problem(
+                    f"secrets.{path}",
+                    "This is not a place in the settings.",
+                    "Name the secret by its path in the settings, with dots, such as auth.key_pem.",
+                )
             ]
     site = read_site(kind, whole)
     if not isinstance(site, QlikSite):
@@ -25,8 +30,8 @@ def check_site(kind: ConnectionKind, settings: Mapping[str, Any], secrets: Seque
     return [
         Problem(
             f"settings.{path}",
-            "is a secret, and settings are shown to every developer",
-            f"send it in 'secrets' as {path!r}",
+            "This is a secret, and settings are shown to every developer.",
+            f"Send it in 'secrets' as {path!r}.",
         )
         for path in _secret_paths(site, "")
         if path not in secrets
@@ -35,8 +40,10 @@ def check_site(kind: ConnectionKind, settings: Mapping[str, Any], secrets: Seque
 
 def _problem(fault: SiteFault, secrets: Sequence[str]) -> Problem:
     where = "secrets" if fault.path in secrets else "settings"
-    remedy = "add it; what is secret goes into 'secrets'" if fault.missing else ""
-    return Problem(f"{where}.{fault.path}" if fault.path else where, fault.message, remedy)
+    message, remedy = words_of(fault.type, fault.context)
+    if fault.missing:
+        remedy = "Add it to 'settings', or to 'secrets' if it is secret."
+    return Problem(f"{where}.{fault.path}" if fault.path else where, message, remedy)
 
 
 def _place(whole: dict[str, Any], steps: Sequence[str]) -> bool:

@@ -130,22 +130,31 @@ def cron_problems(field: str, expression: str) -> list[Problem]:
 
 
 def unknown_fields(sent: Any, understood: Any, path: str = "") -> Iterator[Problem]:
-    """Yield the fields of a request that nothing was made of, at any depth.
+    """Yield the fields of a request that nothing was made of, or something else than was sent, at any depth.
 
     The wire models ignore what they do not know, which is right for readers of events and wrong for people
-    who mistype an option. `understood` is the dump of the parsed draft.
+    who mistype an option. They also read "1" and true as numbers. `understood` is the dump of what was
+    parsed.
     """
     if isinstance(sent, dict) and isinstance(understood, dict):
         for key, value in sent.items():
             place = f"{path}.{key}" if path else str(key)
             if key not in understood:
                 known = ", ".join(sorted(map(str, understood)))
-                yield Problem(place, f"there is no field {str(key)[:100]!r} here", f"known here are {known}")
+                yield Problem(place, f"There is no field {str(key)[:100]!r} here.", f"Use one of {known}.")
             else:
                 yield from unknown_fields(value, understood[key], place)
     elif isinstance(sent, list) and isinstance(understood, Sequence) and not isinstance(understood, str):
         for index, (value, known_value) in enumerate(zip(sent, understood, strict=False)):
             yield from unknown_fields(value, known_value, f"{path}.{index}" if path else str(index))
+    elif isinstance(understood, bool) and not isinstance(sent, bool):
+        yield Problem(path, "This is neither true nor false.", "Send true or false, without quotation marks.")
+    elif (
+        isinstance(understood, int | float)
+        and isinstance(sent, str | bool)
+        and not isinstance(understood, bool)
+    ):
+        yield Problem(path, "This is not a number.", "Send a number, without quotation marks.")
 
 
 def _control(field: str, _: str) -> Problem:

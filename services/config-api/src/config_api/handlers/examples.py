@@ -12,7 +12,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "qrs_url": "https://qlik.example.com:4242",
             "auth": {"kind": "certificate", "user_directory": "INTERNAL", "user_id": "sa_api"},
         },
-        "secrets": {"auth.key_pem": "-----BEGIN PRIVATE KEY-----"},
+        "secrets": {
+            "auth.client_pem": "-----BEGIN CERTIFICATE-----",
+            "auth.key_pem": "-----BEGIN PRIVATE KEY-----",
+        },
     },
     "StorageSpaceDraft": {
         "id": "archive",

@@ -8,11 +8,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from config_api.domain.changes import Stored, shown
-from config_api.domain.drafts import READ_ONLY, Slug, TemplateDraft
-from config_api.domain.errors import InvalidError, Problem, RefusedError, TooLargeError
+from config_api.domain.drafts import Slug, TemplateDraft
+from config_api.domain.errors import Problem, RefusedError, TooLargeError
 from config_api.domain.kinds import CONNECTION, GROUP, RECIPIENT, REPORT, STORAGE, TASK, TEMPLATE, Kind
 from config_api.domain.rights import Actor
-from config_api.domain.validation import unknown_fields
 from config_api.handlers.answers import SwitchResults, answer_of, page_of
 from config_api.handlers.description import answers, downloads, refusals
 from config_api.handlers.downloads import attachment
@@ -27,6 +26,7 @@ from config_api.handlers.parameters import (
     revision_of,
 )
 from config_api.handlers.problems import of_refusal, problem_body
+from config_api.handlers.soundness import nothing_unknown
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.task_checking import Screening
 from config_api.use_cases.templates import Templates
@@ -249,8 +249,11 @@ def _switches(kind: Kind, configuration: Configuration, gate: Gate) -> APIRouter
             response_model=None,
             responses=answers(SwitchResults),
         )
-        async def several(body: Ids, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+        async def several(
+            request: Request, body: Ids, actor: Annotated[Actor, Depends(gate.actor)]
+        ) -> dict[str, Any]:
             """Switch several objects. Each has its own result: one that fails does not stop the others."""
+            await nothing_unknown(request, body)
             results = await configuration.switch_many(kind, body.ids, actor, enabled=enabled)
             return {"results": [_result(key, refusal) for key, refusal in results.items()]}
 
@@ -306,15 +309,6 @@ def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
         if refusal is None
         else {"id": key, "done": False, "problem": of_refusal(refusal)}
     )
-
-
-async def nothing_unknown(request: Request, draft: BaseModel) -> None:
-    """Raise InvalidError for fields, at any depth, that nothing was made of."""
-    sent = await request.json()
-    without = {key: value for key, value in sent.items() if key not in READ_ONLY | {"kind"}}
-    problems = list(unknown_fields(without, draft.model_dump(mode="json")))
-    if problems:
-        raise InvalidError(*problems)
 
 
 async def _read(file: UploadFile, most: int) -> bytes:

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from config_api.domain.audit import AuditRecord, Head, Verdict
@@ -16,6 +16,7 @@ from config_api.handlers import answers as answer
 from config_api.handlers.description import answers, refusals
 from config_api.handlers.gate import Gate
 from config_api.handlers.parameters import AfterNumber, Key, Limit, OneId, Since, Until
+from config_api.handlers.soundness import nothing_unknown
 from config_api.ports import AuditQuery
 from config_api.use_cases.audit import Audit
 from config_api.use_cases.identity import MAX_KEY_DAYS, Identity
@@ -191,8 +192,11 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
         response_model=None,
         responses={**answers(answer.Account, 201, about="It is created."), **refusals(409)},
     )
-    async def create(body: NewAccount, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+    async def create(
+        request: Request, body: NewAccount, actor: Annotated[Actor, Depends(gate.actor)]
+    ) -> dict[str, Any]:
         """Create an account for somebody who may sign in. Administrators only."""
+        await nothing_unknown(request, body)
         return _account(
             await identity.create_account(body.email, body.password, body.role, body.recipient_id, actor)
         )
@@ -205,7 +209,7 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
         responses={**answers(answer.Account, about="It is changed."), **refusals(409)},
     )
     async def change(
-        account_id: Key, body: AccountChange, actor: Annotated[Actor, Depends(gate.actor)]
+        request: Request, account_id: Key, body: AccountChange, actor: Annotated[Actor, Depends(gate.actor)]
     ) -> dict[str, Any]:
         """Change an account; what is left out stays. A new password or role ends its sessions.
 
@@ -213,6 +217,7 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
 
         Administrators only, and nobody can take rights from their own account.
         """
+        await nothing_unknown(request, body)
         changed = await identity.change_account(
             account_id,
             actor,
@@ -248,7 +253,9 @@ def _keys(identity: Identity, gate: Gate) -> APIRouter:
         response_model=None,
         responses={**answers(answer.CreatedApiKey, 201, about="It is created."), **refusals(409)},
     )
-    async def create(body: NewKey, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+    async def create(
+        request: Request, body: NewKey, actor: Annotated[Actor, Depends(gate.actor)]
+    ) -> dict[str, Any]:
         """Create a key that acts for the caller's own account; `key` is in this answer and in no other.
 
         Developers and administrators can create keys, signed in with a browser: send the session cookie and
@@ -256,6 +263,7 @@ def _keys(identity: Identity, gate: Gate) -> APIRouter:
         that a leaked key cannot outlive its end, and readers get 403. A key has at most the role of its
         creator. On the server, `python -m config_api create-api-key` creates one without signing in.
         """
+        await nothing_unknown(request, body)
         key, text = await identity.create_key(body.name, body.role, body.days, actor)
         return _key(key) | {"key": text}
 

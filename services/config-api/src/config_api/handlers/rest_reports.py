@@ -15,7 +15,7 @@ from config_api.handlers.downloads import attachment
 from config_api.handlers.gate import Gate
 from config_api.handlers.parameters import Key
 from config_api.handlers.problems import problem_body
-from config_api.handlers.rest import nothing_unknown
+from config_api.handlers.soundness import nothing_unknown
 from config_api.use_cases.checking import Checking
 from config_api.use_cases.previews import Previews
 

@@ -12,7 +12,9 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Form
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
+from config_api.domain.drafts import READ_ONLY, Draft
 from config_api.domain.errors import (
     InvalidError,
     MalformedError,
@@ -21,6 +23,7 @@ from config_api.domain.errors import (
     Problem,
 )
 from config_api.domain.storable import object_of, unstorable
+from config_api.domain.validation import unknown_fields
 
 _ANSWERS = ("application/json", "application/problem+json")
 
@@ -75,6 +78,16 @@ async def sound_body(request: Request) -> None:
         return
     _demand_type(request, "application/json")
     problems = list(unstorable(_parsed(body)))
+    if problems:
+        raise InvalidError(*problems[:100])
+
+
+async def nothing_unknown(request: Request, body: BaseModel) -> None:
+    """Raise InvalidError for what was sent in a body and is not in the model that was made of it."""
+    sent = await request.json()
+    read_only = READ_ONLY | {"kind"} if isinstance(body, Draft) else frozenset()
+    without = {key: value for key, value in sent.items() if key not in read_only}
+    problems = list(unknown_fields(without, body.model_dump(mode="json")))
     if problems:
         raise InvalidError(*problems[:100])
 

@@ -3,5 +3,7 @@ window.SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
+  docExpansion: "none",
+  tagsSorter: "alpha",
   validatorUrl: null,
 });

@@ -46,11 +46,15 @@ class ConfigurationStore(Protocol):
         """Return the highest version a task of this id ever had; 0 for none."""
         ...
 
+    async def trigger_owners(self, trigger_ids: Sequence[str]) -> dict[str, str]:
+        """Return the task of each trigger id that was made while ids were unique over all tasks."""
+        ...
+
     async def commit(self, write: Write) -> None:
         """Apply a change with its event, whole or not at all.
 
         Raises StaleError when the revision is another one, ConflictError when the id is taken, InUseError
-        when what is deleted is referred to, InvalidError when an added reference or a trigger id is not free.
+        when what is deleted is referred to, InvalidError when an added reference is not there.
         """
         ...
 

@@ -20,6 +20,7 @@ from config_api.domain.sites import SiteApp
 from contracts.base import ObjectRef, Wire
 from contracts.configuration import Connection, ConnectionKind, Report, TemplateKind, TemplateUses
 from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
+from contracts.schedules import TriggerProblem
 from contracts.sites import SiteState
 
 
@@ -56,6 +57,14 @@ class ConfigurationStore(Protocol):
         Raises StaleError when the revision is another one, ConflictError when the id is taken, InUseError
         when what is deleted is referred to, InvalidError when an added reference is not there.
         """
+        ...
+
+
+class TriggerProblems(Protocol):
+    """What scheduler and listener found wrong with triggers."""
+
+    async def of(self, task_ids: Sequence[str]) -> list[TriggerProblem]:
+        """Return what is wrong with triggers of tasks, oldest first. Raises Transient."""
         ...
 
 

@@ -63,6 +63,18 @@ class FakeReloadSource:
         return sorted(found, key=lambda each: each.finished_at)
 
 
+class FakeSiteApps:
+    def __init__(self, *ids: str) -> None:
+        self.ids = set(ids)
+        self.away: Exception | None = None
+
+    async def __call__(self, waited_for: Collection[str]) -> Collection[str]:
+        del waited_for
+        if self.away is not None:
+            raise self.away
+        return self.ids
+
+
 class FakeReloadMarks:
     def __init__(self) -> None:
         self.marks: dict[str, datetime] = {}

@@ -61,6 +61,9 @@ class SiteState(Wire):
     )
     push: SitePush = SitePush()
     problem: SiteProblem | None = None
+    warnings: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(
+        default=(), description="what triggers wait for in vain, such as apps the site does not have"
+    )
     mended: tuple[SiteMending, ...] = Field(default=(), description="the latest, oldest first")
 
     def overdue_after_s(self) -> float:

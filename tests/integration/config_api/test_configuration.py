@@ -168,17 +168,6 @@ async def test_a_deletion_and_a_new_reference_never_both_succeed(kit: Kit, admin
     assert orphans == []
 
 
-async def test_a_trigger_id_belongs_to_one_task_for_ever(admin: httpx.AsyncClient) -> None:
-    """Execution ids are made of trigger and time: two tasks with one trigger id would be one execution."""
-    await configure(admin)
-    problems = await _problems(await admin.post("/api/v1/tasks", json={**TASK, "id": "second"}))
-    assert "daily-delays" in problems["triggers.0.id"]
-    assert (await admin.delete("/api/v1/tasks/daily-delays")).status_code == 204
-    again = await admin.post("/api/v1/tasks", json=TASK)
-    assert again.status_code == 201
-    assert again.json()["version"] == 2, "versions are never used twice, not even after a deletion"
-
-
 async def test_secrets_go_in_and_never_come_out(kit: Kit, admin: httpx.AsyncClient) -> None:
     await configure(admin)
     read = await admin.get("/api/v1/connections/qlik")

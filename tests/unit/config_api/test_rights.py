@@ -97,7 +97,10 @@ def test_a_task_is_written_as_head_and_immutable_version() -> None:
     assert write.document == {"id": "t", "name": "Daily delays", "enabled": True, "current_version": 5}
     assert write.version is not None
     assert (write.version["task_id"], write.version["version"]) == ("t", 5)
-    assert write.reserved == ("daily-delays.mornings", "daily-delays.reload")
+    assert write.version["series"] == {
+        trigger_id: {"since": NOW.isoformat().replace("+00:00", "Z"), "by_trigger_id": False}
+        for trigger_id in ("daily-delays.mornings", "daily-delays.reload")
+    }
     assert (write.event.action, write.event.version) == ("created", 5)
     changed = save(
         TASK, "t", draft.model_copy(update={"description": "x"}), write.stored, _stamp(2), last_version=5

@@ -19,12 +19,13 @@ from contracts.triggers import (
 from runtime.errors import Permanent, Transient
 from scheduler.domain.reloads import Reload, ReloadStatus
 from scheduler.ports import ConfiguredTask, UnreadableTask
-from scheduler.use_cases import tick, watch_reloads
+from scheduler.use_cases import Heard, site_unavailable, tick, watch_reloads
 from support.fake_scheduler import (
     FakeOccurrences,
     FakeReloadMarks,
     FakeReloadSource,
     FakeSightings,
+    FakeSiteApps,
     FakeTasks,
     FakeTriggerProblems,
 )
@@ -158,11 +159,15 @@ async def test_a_store_that_is_unavailable_is_not_tried_for_every_trigger() -> N
 
 
 async def watched(
-    tasks: FakeTasks, occurrences: FakeOccurrences, problems: FakeTriggerProblems, *reloads: Reload
-) -> FakeReloadMarks:
+    tasks: FakeTasks,
+    occurrences: FakeOccurrences,
+    problems: FakeTriggerProblems,
+    *reloads: Reload,
+    apps: FakeSiteApps | None = None,
+) -> tuple[FakeReloadMarks, Heard]:
     marks = FakeReloadMarks()
     marks.marks["site"] = NOW - timedelta(minutes=1)
-    await watch_reloads(
+    heard = await watch_reloads(
         "site",
         SOON,
         source=FakeReloadSource(*reloads),
@@ -171,8 +176,9 @@ async def watched(
         occurrences=occurrences,
         sightings=FakeSightings(),
         problems=problems,
+        apps=apps,
     )
-    return marks
+    return marks, heard
 
 
 def reload(reload_id: str, *, at: datetime = NOW) -> Reload:
@@ -183,7 +189,7 @@ async def test_a_reload_in_an_odd_form_hides_no_other_and_is_shown() -> None:
     occurrences, problems = FakeOccurrences(), FakeTriggerProblems()
     tasks = FakeTasks(task("a", on_reload("r")))
 
-    marks = await watched(tasks, occurrences, problems, reload("x" * 5000), reload("fine"))
+    marks, _ = await watched(tasks, occurrences, problems, reload("x" * 5000), reload("fine"))
 
     assert ["r"] == runs(occurrences)
     assert {"r": "trigger-failed"} == problems.codes("site:site")
@@ -220,3 +226,52 @@ async def test_a_window_in_a_zone_that_is_gone_stops_no_other_of_its_site() -> N
 
     assert ["good"] == runs(occurrences)
     assert {"window": "trigger-invalid"} == problems.codes("site:site")
+
+
+async def test_an_app_that_the_site_no_longer_has_is_shown_at_the_trigger_and_the_site() -> None:
+    problems, apps = FakeTriggerProblems(), FakeSiteApps("app")
+    tasks = FakeTasks(
+        task(
+            "a",
+            on_reload("there"),
+            on_reload("gone").model_copy(update={"app_id": "old", "app_name": "Sales"}),
+        ),
+        task("b", on_reload("off").model_copy(update={"app_id": "older", "enabled": False})),
+    )
+
+    _, heard = await watched(tasks, FakeOccurrences(), problems, apps=apps)
+
+    assert {"gone": "app-not-found"} == problems.codes("site:site")
+    (warning,) = heard.warnings
+    assert "Sales (old)" in warning
+    assert "a/gone" in warning
+
+    apps.ids.add("old")
+    _, heard = await watched(tasks, FakeOccurrences(), problems, apps=apps)
+    assert {} == problems.codes("site:site")
+    assert () == heard.warnings
+
+
+async def test_apps_that_cannot_be_listed_keep_no_reload_from_starting_its_task() -> None:
+    occurrences, apps = FakeOccurrences(), FakeSiteApps()
+    apps.away = Transient("403: listing apps is not allowed")
+
+    marks, heard = await watched(
+        FakeTasks(task("a", on_reload("r"))), occurrences, FakeTriggerProblems(), reload("r1"), apps=apps
+    )
+
+    assert ["r"] == runs(occurrences)
+    assert NOW == marks.marks["site"]
+    assert "403" in heard.warnings[0]
+
+
+async def test_a_site_that_cannot_be_read_is_shown_at_every_trigger_that_waits_for_it() -> None:
+    problems = FakeTriggerProblems()
+    other = on_reload("elsewhere").model_copy(update={"connection_id": "other"})
+    tasks = FakeTasks(task("a", on_reload("r"), minutely("m")), task("b", other))
+
+    await site_unavailable("site", "connection refused", NOW, tasks=tasks, problems=problems)
+    assert {"r": "site-unavailable"} == problems.codes("site:site")
+
+    await watched(tasks, FakeOccurrences(), problems)
+    assert {} == problems.codes("site:site")

@@ -29,6 +29,7 @@ from config_api.adapters.site_check import check_site
 from config_api.adapters.site_states import MongoSiteStates
 from config_api.adapters.storage_check import SpaceCheck
 from config_api.adapters.template_check import TemplateInspector
+from config_api.adapters.trigger_problems import MongoTriggerProblems
 from config_api.adapters.view_store import MongoViews
 from config_api.handlers.bus import subscriptions
 from config_api.handlers.checks import checks
@@ -43,6 +44,7 @@ from config_api.handlers.rest_admin import administration
 from config_api.handlers.rest_reports import reporting
 from config_api.handlers.rest_runs import running
 from config_api.handlers.rest_sites import sites_of
+from config_api.handlers.rest_triggers import triggers_of
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
 from config_api.handlers.sites import site_pages
 from config_api.handlers.soundness import acceptable, only_known_parameters, sound_body
@@ -58,6 +60,7 @@ from config_api.use_cases.runs import Runs
 from config_api.use_cases.sites import KnownApps, Sites
 from config_api.use_cases.task_checking import Screening, TaskChecking
 from config_api.use_cases.templates import Templates
+from config_api.use_cases.triggers import Triggers
 from config_api.use_cases.views import Projector
 from runtime.bus import Bus
 from runtime.clock import Clock, SystemClock
@@ -84,6 +87,7 @@ class Parts:
     sites: Sites
     screening: Screening
     task_checking: TaskChecking
+    triggers: Triggers
     runs: Runs
     hub: Hub
     audit: Audit
@@ -140,6 +144,7 @@ def assemble(
         sites=Sites(store=database, states=MongoSiteStates(store), apps=site_apps, clock=clock),
         screening=Screening(apps=KnownApps(store=database, apps=site_apps), tasks=task_checking),
         task_checking=task_checking,
+        triggers=Triggers(store=database, problems=MongoTriggerProblems(store)),
         previews=Previews(
             store=database,
             requests=MongoPreviews(store, nudge=nudge),
@@ -224,12 +229,15 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     api.include_router(reporting(parts.checking, parts.previews, gate))
     api.include_router(sites_of(parts.sites, gate))
     api.include_router(checks(parts.task_checking, gate))
+    api.include_router(triggers_of(parts.triggers, gate))
     api.include_router(resources(parts.configuration, parts.templates, parts.screening, gate))
     app.include_router(api)
     session_for = timedelta(hours=settings.session_hours)
     app.include_router(public_pages(pages, parts.identity, parts.hub, gate, session_for=session_for))
     app.include_router(site_pages(pages, parts.sites, gate))
-    app.include_router(console(pages, parts.configuration, parts.runs, parts.audit, gate))
+    app.include_router(
+        console(pages, parts.configuration, parts.runs, audit=parts.audit, triggers=parts.triggers, gate=gate)
+    )
     app.include_router(report_pages(pages, parts.configuration, parts.checking, parts.previews, gate))
     return app
 

@@ -28,6 +28,7 @@ from contracts.configuration import (
     TemplateUses,
 )
 from contracts.events import ConfigurationChanged, PreviewRequested, TaskTriggered
+from contracts.schedules import TriggerProblem
 from contracts.sites import SiteState
 
 
@@ -54,12 +55,24 @@ class ConfigurationStore(Protocol):
         """Return the highest version a task of this id ever had; 0 for none."""
         ...
 
+    async def trigger_owners(self, trigger_ids: Sequence[str]) -> dict[str, str]:
+        """Return the task of each trigger id that was made while ids were unique over all tasks."""
+        ...
+
     async def commit(self, write: Write) -> None:
         """Apply a change with its event, whole or not at all.
 
         Raises StaleError when the revision is another one, ConflictError when the id is taken, InUseError
-        when what is deleted is referred to, InvalidError when an added reference or a trigger id is not free.
+        when what is deleted is referred to, InvalidError when an added reference is not there.
         """
+        ...
+
+
+class TriggerProblems(Protocol):
+    """What scheduler and listener found wrong with triggers."""
+
+    async def of(self, task_ids: Sequence[str]) -> list[TriggerProblem]:
+        """Return what is wrong with triggers of tasks, oldest first. Raises Transient."""
         ...
 
 

@@ -140,6 +140,10 @@ class SiteStates(Protocol):
         """How the site tells of reloads, as of now; a push of the same id keeps its `since`."""
         ...
 
+    async def warn(self, connection_id: str, at: datetime, warnings: Sequence[str]) -> None:
+        """What is wrong with the site though it can be read, in place of what was before."""
+        ...
+
     async def mended(self, connection_id: str, at: datetime, what: str) -> None:
         """Something was found broken and put right."""
         ...

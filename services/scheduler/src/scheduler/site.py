@@ -60,14 +60,19 @@ class WatchedSite:
         states: SiteStates,
         clock: Clock,
         rhythm: Rhythm,
+        unavailable: Callable[[str], Awaitable[None]],
     ) -> None:
-        """Take how the site is polled and made to push, and where its state is written."""
+        """Take how the site is polled and made to push, and where its state is written.
+
+        `unavailable` is called with the reason when the site cannot be polled.
+        """
         self._id = connection_id
         self._poll = poll
         self._push = push
         self._states = states
         self._clock = clock
         self._rhythm = rhythm
+        self._unavailable = unavailable
         self._healthy = False
         self._push_due = clock.now()
         self._pushing_since: datetime | None = None
@@ -93,6 +98,7 @@ class WatchedSite:
         self._healthy = False
         POLLS.labels(self._id, "failed").inc()
         await self._states.failed(self._id, self._clock.now(), message)
+        await self._unavailable(message)
 
     async def aclose(self) -> None:
         """Give up the push."""

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from contracts.configuration import Connection
 from qlik import QlikClient
@@ -17,14 +18,14 @@ from scheduler.adapters.configuration import StoredTasks
 from scheduler.adapters.mongo import MongoOccurrences, MongoReloadMarks
 from scheduler.adapters.problems import MongoTriggerProblems
 from scheduler.adapters.pushes import NoPush, Subscriptions, TenantWebhook
-from scheduler.adapters.qlik import RepositoryReloads, TenantReloads
+from scheduler.adapters.qlik import RepositoryReloads, SiteAppIds, TenantReloads
 from scheduler.adapters.sightings import MongoSightings
 from scheduler.adapters.sites import MongoEvents, MongoSiteStates
 from scheduler.callbacks import Callbacks, callback_path, webhook_key, webhook_path
 from scheduler.ports import Push, ReloadSource
 from scheduler.settings import ListenerSettings
 from scheduler.site import Rhythm, WatchedSite
-from scheduler.use_cases import Heard, watch_reloads
+from scheduler.use_cases import Heard, site_unavailable, watch_reloads
 from scheduler.watching import connections_waited_for
 
 _NO_ADDRESS = (
@@ -53,6 +54,7 @@ class Sites:
         self._marks, self._sightings = MongoReloadMarks(store), MongoSightings(store)
         self._events = MongoEvents(store)
         self._problems = MongoTriggerProblems(store)
+        self._warned: dict[str, tuple[str, ...]] = {}
         self._states = MongoSiteStates(store, poll_every_s=settings.reload_poll_s)
 
     async def prepare(self) -> None:
@@ -70,26 +72,38 @@ class Sites:
         return {key: await self._configured(key) for key in await connections_waited_for(self._tasks)}
 
     async def failed(self, connection_id: str, message: str) -> None:
-        """Write down that a site could not be opened. Raises Transient."""
+        """Write down that a site could not be opened, there and at the tasks. Raises Transient."""
         await self._states.failed(connection_id, self._clock.now(), message)
+        await self._unavailable(connection_id, message)
+
+    async def _unavailable(self, connection_id: str, message: str) -> None:
+        await site_unavailable(
+            connection_id, message, self._clock.now(), tasks=self._tasks, problems=self._problems
+        )
 
     @contextlib.asynccontextmanager
     async def open(self, connection_id: str) -> AsyncIterator[WatchedSite]:
         """Open a site. Raises Permanent when its connection does not do, Transient from the store."""
         connection = await self._reader.connection(connection_id)
         if connection is None:
-            raise Permanent("connection-missing", f"there is no connection {connection_id!r}")
+            raise Permanent(
+                "connection-missing",
+                f"There is no connection {connection_id!r}.",
+                "Create it, or change the triggers that wait for its apps.",
+            )
         client = QlikClient(site_of(connection, self._sealer), reach=self._reach)
         source = self._source(connection, client)
+        apps = SiteAppIds(client, now=self._clock.now)
         site = WatchedSite(
             connection_id,
-            poll=lambda: self._poll(connection_id, source),
+            poll=lambda: self._poll(connection_id, source, apps),
             push=self._push(connection, client),
             states=self._states,
             clock=self._clock,
             rhythm=Rhythm(
                 renewal_s=self._settings.subscription_renewal_s, timeout_s=self._settings.poll_timeout_s
             ),
+            unavailable=partial(self._unavailable, connection_id),
         )
         try:
             yield site
@@ -97,7 +111,7 @@ class Sites:
             await site.aclose()
             await client.aclose()
 
-    async def _poll(self, connection_id: str, source: ReloadSource) -> Heard:
+    async def _poll(self, connection_id: str, source: ReloadSource, apps: SiteAppIds) -> Heard:
         heard = await watch_reloads(
             connection_id,
             self._clock.now(),
@@ -107,7 +121,11 @@ class Sites:
             occurrences=self._occurrences,
             sightings=self._sightings,
             problems=self._problems,
+            apps=apps,
         )
+        if heard.warnings != self._warned.get(connection_id):
+            await self._states.warn(connection_id, self._clock.now(), heard.warnings)
+            self._warned[connection_id] = heard.warnings
         if heard.recorded:
             self._nudge()
         return heard

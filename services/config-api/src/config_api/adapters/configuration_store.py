@@ -104,6 +104,15 @@ class MongoConfiguration:
         )
         return int(found["version"]) if found else 0
 
+    @store_errors()
+    async def trigger_owners(self, trigger_ids: Sequence[str]) -> dict[str, str]:
+        """Return the task of each trigger id that was made while ids were unique over all tasks.
+
+        Nothing is added to the collection any more.
+        """
+        found = self._store.collection(TRIGGER_IDS).find({"_id": {"$in": list(trigger_ids)}})
+        return {document["_id"]: document["task_id"] async for document in found}
+
     async def commit(self, write: Write) -> None:
         """Apply a change in one transaction; a conflict with another change is tried again."""
         async for attempt in stamina.retry_context(
@@ -147,7 +156,6 @@ class MongoConfiguration:
         try:
             async with self._store.transaction() as session:
                 await self._claim_references(write, session)
-                await self._reserve(write, session)
                 await self._put(write, session)
                 if write.version is not None:
                     key = f"{write.id}:{write.version['version']}"
@@ -178,26 +186,6 @@ class MongoConfiguration:
                 problems += [unknown(reference) for reference in added if reference.id not in there]
         if problems:
             raise InvalidError(*problems)
-
-    async def _reserve(self, write: Write, session: "AsyncClientSession") -> None:
-        collection = self._store.collection(TRIGGER_IDS)
-        for index, trigger_id in enumerate(write.reserved):
-            found = await collection.find_one_and_update(
-                {"_id": trigger_id},
-                {"$setOnInsert": {"task_id": write.id}},
-                upsert=True,
-                return_document=True,
-                session=session,
-            )
-            owner = found["task_id"] if found else write.id
-            if owner != write.id:
-                raise InvalidError(
-                    Problem(
-                        f"triggers.{index}.id",
-                        f"{trigger_id!r} is, or was, a trigger of task {owner!r}",
-                        f"choose another, such as {write.id}.{trigger_id}; executions are named after it",
-                    )
-                )
 
     async def _put(self, write: Write, session: "AsyncClientSession") -> None:
         collection = self._store.collection(write.kind.collection)

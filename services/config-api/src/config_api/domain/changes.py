@@ -20,7 +20,7 @@ from config_api.domain.references import Reference, references
 from config_api.domain.rights import Actor
 from contracts.base import ObjectRef, Wire
 from contracts.binding import moved, rule_of
-from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind, TemplateUses
+from contracts.configuration import TaskHead, TaskVersion, Template, TemplateKind, TemplateUses, TriggerSeries
 from contracts.events import ConfigurationChanged
 
 Action = Literal["created", "changed", "enabled", "disabled", "deleted"]
@@ -72,8 +72,6 @@ class Write:
     """What it did not refer to before, and which therefore has to be made sure of."""
     version: dict[str, Any] | None = None
     """An immutable task version to be stored beside it."""
-    reserved: tuple[str, ...] = ()
-    """Trigger ids, which no two tasks may share: execution ids are made from them."""
     event: ConfigurationChanged
     at: datetime
 
@@ -123,16 +121,19 @@ def save(
     secrets: Secrets | None = None,
     upload: Upload | None = None,
     last_version: int = 0,
+    trigger_owners: Mapping[str, str] | None = None,
 ) -> Write:
     """Return the write that creates an object, or changes it when there is a `before`.
 
     `sealed` are the secrets after the change, encrypted, and `secrets` is how they came about; `upload` is a
     template's new file; `last_version` is the highest version a task of this id ever had, because versions
-    are never reused.
+    are never reused. `trigger_owners` gives the task of each trigger id that was made while ids were unique
+    over all tasks.
     """
     version = None
     if isinstance(draft, TaskDraft):
-        version = _task_version(key, draft, last_version + 1, stamp, sealed or {})
+        series = _series(key, draft, before, stamp, trigger_owners or {})
+        version = _task_version(key, draft, last_version + 1, stamp, sealed or {}, series=series)
     if isinstance(draft, TaskDraft):
         document = TaskHead(
             id=key, name=draft.name, enabled=_enabled(draft, before), current_version=last_version + 1
@@ -152,7 +153,6 @@ def save(
         refs=tuple(sorted({reference.key for reference in refs})),
         added=tuple(reference for reference in refs if reference.key not in known),
         version=version,
-        reserved=_trigger_ids(draft),
         event=_event(kind, key, draft.name, "changed" if before else "created", before=before, stamp=stamp),
         at=stamp.at,
     )
@@ -203,7 +203,7 @@ def shown(stored: Stored) -> dict[str, Any]:
     if (sealed := _sealed(stored)) is not None:
         body["secrets"] = dict.fromkeys(sorted(sealed), MASK)
     if stored.kind is TASK:
-        hidden = {"task_id", "sealed"}
+        hidden = {"task_id", "sealed", "series"}
         content = {key: value for key, value in (stored.content or {}).items() if key not in hidden}
         body = {**content, **body, "version": stored.document["current_version"]}
     return body | {
@@ -262,7 +262,7 @@ def secrets_after(kind: Kind, key: str, draft: Draft, before: Stored | None) -> 
 def holder_of(kind: Kind, key: str, draft: Draft, stamp: Stamp) -> Wire:
     """Return the object a draft describes, without its secrets, as secrets are bound to it."""
     if isinstance(draft, TaskDraft):
-        return TaskVersion.model_validate(_task_version(key, draft, 1, stamp, {}))
+        return TaskVersion.model_validate(_task_version(key, draft, 1, stamp, {}, series={}))
     return kind.model.model_validate(_plain(kind, key, draft, None, {}))
 
 
@@ -319,12 +319,40 @@ def _template(key: str, draft: TemplateDraft, before: Stored | None, upload: Upl
     ).model_dump(mode="json")
 
 
+def _series(
+    key: str, draft: TaskDraft, before: Stored | None, stamp: Stamp, owners: Mapping[str, str]
+) -> dict[str, TriggerSeries]:
+    """Return what identifies the runs of each trigger: as before while it stays, new when it is added.
+
+    A trigger that was made while ids were unique over all tasks keeps its identity, also when it is added to
+    its task again: its due times have records under it (ADR-0021).
+    """
+    content = (before.content or {}) if before else {}
+    there = {str(each["id"]) for each in content.get("triggers", ())}
+    known = {
+        trigger_id: TriggerSeries.model_validate(each)
+        for trigger_id, each in content.get("series", {}).items()
+    }
+    return {
+        trigger.id: known.get(trigger.id, TriggerSeries(by_trigger_id=True))
+        if trigger.id in there
+        else TriggerSeries(since=stamp.at, by_trigger_id=owners.get(trigger.id) == key)
+        for trigger in draft.triggers
+    }
+
+
 def _task_version(
-    key: str, draft: TaskDraft, number: int, stamp: Stamp, sealed: Mapping[str, str]
+    key: str,
+    draft: TaskDraft,
+    number: int,
+    stamp: Stamp,
+    sealed: Mapping[str, str],
+    *,
+    series: Mapping[str, TriggerSeries],
 ) -> dict[str, Any]:
     content = draft.model_dump(mode="json", exclude={"id", "enabled", "secrets"})
     about = {"task_id": key, "version": number, "created_at": stamp.at, "created_by": stamp.actor.name}
-    about["sealed"] = dict(sealed)
+    about |= {"sealed": dict(sealed), "series": dict(series)}
     return TaskVersion.model_validate(content | about).model_dump(mode="json")
 
 
@@ -333,10 +361,6 @@ def _enabled(draft: TaskDraft | RecipientDraft, before: Stored | None) -> bool:
     if draft.enabled is not None:
         return draft.enabled
     return bool(before.document["enabled"]) if before else True
-
-
-def _trigger_ids(draft: Draft) -> tuple[str, ...]:
-    return tuple(trigger.id for trigger in draft.triggers) if isinstance(draft, TaskDraft) else ()
 
 
 def _event(

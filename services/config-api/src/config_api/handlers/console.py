@@ -24,6 +24,7 @@ from config_api.ports import AuditQuery, ExecutionQuery
 from config_api.use_cases.audit import Audit
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.runs import Runs
+from config_api.use_cases.triggers import Triggers
 from contracts.base import EARLIEST, LATEST
 from contracts.events import EVENT_TYPES, Outcome
 
@@ -35,12 +36,14 @@ _TYPES = sorted(event.TYPE for event in EVENT_TYPES)
 Sent = tuple[Person, FormData]
 
 
-def console(pages: Pages, configuration: Configuration, runs: Runs, audit: Audit, gate: Gate) -> APIRouter:
+def console(
+    pages: Pages, configuration: Configuration, runs: Runs, *, audit: Audit, triggers: Triggers, gate: Gate
+) -> APIRouter:
     """Return the routes of the console."""
     router = APIRouter(include_in_schema=False)
     router.include_router(_status(pages, configuration, runs, gate))
     router.include_router(_execution(pages, runs, audit, gate))
-    router.include_router(_tasks(pages, configuration, runs, gate))
+    router.include_router(_tasks(pages, configuration, runs, triggers, gate))
     router.include_router(_audit(pages, audit, gate))
     return router
 
@@ -135,7 +138,9 @@ async def _records(audit: Audit, execution_id: str, actor: Actor) -> list[dict[s
     return [audit_record(record) async for record in audit.find(query, actor)]
 
 
-def _tasks(pages: Pages, configuration: Configuration, runs: Runs, gate: Gate) -> APIRouter:
+def _tasks(
+    pages: Pages, configuration: Configuration, runs: Runs, triggers: Triggers, gate: Gate
+) -> APIRouter:
     router = APIRouter(prefix="/tasks")
 
     @router.get("")
@@ -143,11 +148,18 @@ def _tasks(pages: Pages, configuration: Configuration, runs: Runs, gate: Gate) -
         after = request.query_params.get("after")
         found = await configuration.page(TASK, person.actor, after=after, limit=_PER_PAGE)
         last = await runs.last_runs(person.actor)
+        problems = await triggers.problems([task.id for task in found], person.actor)
         return pages.render(
             "tasks.html",
             person,
             tasks=[
-                {**shown(task), "last": last.get(task.id, {}), "key": secrets.token_hex(16)} for task in found
+                {
+                    **shown(task),
+                    "last": last.get(task.id, {}),
+                    "key": secrets.token_hex(16),
+                    "problems": problems.get(task.id, []),
+                }
+                for task in found
             ],
             more=found[-1].id if len(found) == _PER_PAGE else None,
             after=after or "",

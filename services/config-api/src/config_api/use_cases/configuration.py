@@ -75,6 +75,7 @@ class Configuration:
             secrets=secrets,
             upload=upload,
             last_version=last,
+            trigger_owners=await self._trigger_owners(draft),
         )
         await self._store.commit(write)
         return write.stored
@@ -107,6 +108,7 @@ class Configuration:
             secrets=secrets,
             upload=upload,
             last_version=last,
+            trigger_owners=await self._trigger_owners(draft),
         )
         await self._store.commit(write)
         return write.stored
@@ -158,6 +160,11 @@ class Configuration:
                 problems.append(Problem("file", message, f"change the report first: {problem.remedy}"))
         if problems:
             raise InvalidError(*problems[:_PROBLEMS])
+
+    async def _trigger_owners(self, draft: Draft) -> Mapping[str, str]:
+        if not isinstance(draft, TaskDraft) or not draft.triggers:
+            return {}
+        return await self._store.trigger_owners([trigger.id for trigger in draft.triggers])
 
     def _stamp(self, actor: Actor) -> Stamp:
         return Stamp(actor, self._clock.now(), self._new_id())

@@ -1,7 +1,7 @@
 """Reloads of a Qlik site, read through the Qlik client."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,6 +14,9 @@ from scheduler.domain.reloads import Reload, ReloadStatus
 # The default limit of a task of a client-managed site; Cloud ends reloads far sooner.
 _LONGEST_RELOAD = timedelta(days=1)
 _JUDGED_AT_MOST = 10_000
+_APPS_EVERY = timedelta(minutes=10)
+# An app made just now may take a moment to be listed.
+_APPS_AGAIN = timedelta(minutes=1)
 
 
 class RepositoryReloads:
@@ -89,6 +92,28 @@ class TenantReloads:
         }
         ended = [each for each in _over(self._connection_id, seen) if each.finished_at >= mark]
         return sorted(ended, key=lambda reload: reload.finished_at)
+
+
+class SiteAppIds:
+    """Which apps a site has: asked every ten minutes, or every minute while one waited for is missing."""
+
+    def __init__(self, client: QlikClient, *, now: Callable[[], datetime]) -> None:
+        """Take an open client and the clock."""
+        self._client = client
+        self._now = now
+        self._ids: frozenset[str] = frozenset()
+        self._due: datetime | None = None
+
+    async def __call__(self, waited_for: Collection[str]) -> frozenset[str]:
+        """Return the ids of the apps that the connection's user sees. Raises Transient."""
+        now = self._now()
+        # A clock that was set back must not put the next question off.
+        if self._due is None or not timedelta(0) < self._due - now <= _APPS_EVERY:
+            with transient(self._client):
+                self._ids = frozenset(app.id for app in await self._client.apps())
+            missing = not self._ids.issuperset(waited_for)
+            self._due = now + (_APPS_AGAIN if missing else _APPS_EVERY)
+        return self._ids
 
 
 def _over(connection_id: str, seen: Iterable[ReloadSeen]) -> Iterator[Reload]:

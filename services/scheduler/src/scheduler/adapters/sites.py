@@ -5,6 +5,7 @@ Collections: `scheduler_sites` (contracts.sites; _id is the connection id), `sch
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ _EVENTS = "scheduler_webhook_events"
 _EVENTS_KEPT_S = 8 * 24 * 3600
 _MENDINGS_KEPT = 10
 _MESSAGE_AT_MOST = 1000
+_WARNINGS_AT_MOST = 50
 
 
 class MongoSiteStates:
@@ -67,6 +69,11 @@ class MongoSiteStates:
             "problem": {"$literal": push.problem[:_MESSAGE_AT_MOST]},
         }
         await self._compute(connection_id, at, {"push": document})
+
+    async def warn(self, connection_id: str, at: datetime, warnings: Sequence[str]) -> None:
+        """What is wrong with the site though it can be read. Raises Transient."""
+        cut = [each[:_MESSAGE_AT_MOST] for each in warnings[:_WARNINGS_AT_MOST]]
+        await self._update(connection_id, at, {"warnings": cut}, latest={})
 
     async def mended(self, connection_id: str, at: datetime, what: str) -> None:
         """Something was found broken and put right. Raises Transient."""

@@ -1,0 +1,33 @@
+"""REST for what keeps triggers from starting their tasks."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from config_api.domain.rights import Actor
+from config_api.handlers.gate import Gate
+from config_api.use_cases.triggers import Triggers
+from contracts.schedules import TriggerProblem
+
+
+def triggers_of(triggers: Triggers, gate: Gate) -> APIRouter:
+    """Return the routes about the triggers of tasks."""
+    router = APIRouter(tags=["tasks"])
+
+    @router.get("/tasks/{key}/problems", name="list the problems of a task's triggers")
+    async def problems(key: str, actor: Annotated[Actor, Depends(gate.actor)]) -> dict[str, Any]:
+        """List what keeps triggers of the task from starting it, oldest first; empty when nothing does."""
+        return {"items": [_body(each) for each in await triggers.problems_of(key, actor)]}
+
+    return router
+
+
+def _body(problem: TriggerProblem) -> dict[str, Any]:
+    return {
+        "trigger_id": problem.trigger_id or None,
+        "code": problem.reason.code,
+        "message": problem.reason.message,
+        "remedy": problem.reason.remedy,
+        "since": problem.since,
+        "found_by": problem.source,
+    }

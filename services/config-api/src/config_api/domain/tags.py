@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from config_api.domain.drafts import ReportDraft, TaskDraft
 from config_api.domain.errors import Problem
-from rendering.phrases import is_html, problems
+from rendering.mail_safe import is_html
+from rendering.phrases import problems
 from rendering.vocabulary import Place
 
 

@@ -10,8 +10,9 @@ from contracts.configuration import Report, TaskVersion
 from generator.domain.names import PathRefusedError, safe_folder, safe_name
 from generator.domain.people import Person
 from generator.domain.selections import PlanProblemError, text_of
-from generator.domain.tags import Context, TagError, is_html, render
+from generator.domain.tags import Context, TagError, render
 from generator.domain.units import Draft
+from rendering.mail_safe import is_html
 from rendering.model import Meta
 from rendering.vocabulary import Place, facts
 

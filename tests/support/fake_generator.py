@@ -168,7 +168,7 @@ class FakePlans:
         self.held[digest] = plan
         return ObjectRef(key=f"plans/{digest}.json", size=len(body), sha256=digest)
 
-    async def get(self, ref: ObjectRef) -> ExecutionPlan:
+    async def load(self, ref: ObjectRef) -> ExecutionPlan:
         if ref.sha256 not in self.held:
             raise Permanent("object-missing", f"no {ref.key}")
         return self.held[ref.sha256]

@@ -124,18 +124,6 @@ class CloudTenant:
         """Delete a webhook."""
         await self.rest.send("DELETE", f"/api/v1/webhooks/{quote(webhook_id, safe='')}")
 
-    async def resend_failed(self, webhook_id: str) -> int:
-        """Ask for failed deliveries of the last seven days again; returns how many.
-
-        Nothing is retried by itself.
-        """
-        base = f"/api/v1/webhooks/{quote(webhook_id, safe='')}/deliveries"
-        again = 0
-        async for raw in self.rest.pages(base, {"limit": _PAGE, "status": "fail"}):
-            await self.rest.send("POST", f"{base}/{quote(str(raw.get('id') or ''), safe='')}/actions/resend")
-            again += 1
-        return again
-
 
 def _app(raw: Mapping[str, Any]) -> AppInfo:
     attributes = raw.get("resourceAttributes") or {}

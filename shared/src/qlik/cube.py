@@ -71,7 +71,7 @@ def cube_def(
 ) -> dict[str, Any]:
     """The HyperCubeDef of an ad-hoc table.
 
-    Sorting is by column order only: by expression it is slow (research 6).
+    Sorting is by column order only: by expression it is slow.
     """
     dims, meas = [dimension_def(d) for d in dimensions], [measure_def(m) for m in measures]
     for wish in sort:

@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from qlik.model import QlikNumberFormat
+from qlik.patterns import NumberPattern
 
 MAX_DIGITS: Final = 15
 """Significant digits of a number in Excel, and those of a double that are always right."""
@@ -70,9 +70,7 @@ def is_code(text: str) -> bool:
     return _CODE(text) is not None
 
 
-def writes(
-    text: str, number: float, fmt: QlikNumberFormat | None = None, *, calculated: bool = False
-) -> bool:
+def writes(text: str, number: float, fmt: NumberPattern | None = None, *, calculated: bool = False) -> bool:
     """Whether `text` only writes `number`: the rule of this module.
 
     `fmt` is the format of the column, if it has one. `calculated` says that the value is the result of a
@@ -89,7 +87,7 @@ def writes(
 
 
 def written(
-    text: str, number: float, fmt: QlikNumberFormat | None = None, *, calculated: bool = False
+    text: str, number: float, fmt: NumberPattern | None = None, *, calculated: bool = False
 ) -> Written | None:
     """How `text` writes `number`, or None if its digits are not this number."""
     match = _CORE.fullmatch(text)
@@ -121,7 +119,7 @@ def starts_with_zero(text: str) -> bool:
     return _ZERO_IN_FRONT(text) is not None
 
 
-def _affixes(prefix: str, suffix: str, fmt: QlikNumberFormat | None, *, calculated: bool) -> bool:
+def _affixes(prefix: str, suffix: str, fmt: NumberPattern | None, *, calculated: bool) -> bool:
     """Whether what stands around the digits may stand around a number."""
     if calculated:
         return True
@@ -129,7 +127,7 @@ def _affixes(prefix: str, suffix: str, fmt: QlikNumberFormat | None, *, calculat
     return all(_LETTER(part) is None or part.strip("-\u2212() ") in pattern for part in (prefix, suffix))
 
 
-def _sign(match: re.Match[str], number: float, fmt: QlikNumberFormat | None) -> bool:
+def _sign(match: re.Match[str], number: float, fmt: NumberPattern | None) -> bool:
     if any(sign in match["prefix"] for sign in _MINUS) or match["suffix"].strip() in {"-", "\u2212"}:
         return number < 0
     own = fmt is not None and ";" in fmt.pattern  # a section for negative numbers may show no sign
@@ -140,7 +138,7 @@ def _huge(number: float) -> bool:
     return not 1e-4 <= abs(number) < 1e14  # noqa: PLR2004 - where Qlik begins to write exponents
 
 
-def _readings(digits: str, fmt: QlikNumberFormat | None) -> list[tuple[str, str]]:
+def _readings(digits: str, fmt: NumberPattern | None) -> list[tuple[str, str]]:
     """Which characters may be the decimal separator and the ones between groups, the likeliest first."""
     spaces = SPACES + "'\u2019\u066c"
     if fmt is not None and _pattern(fmt):
@@ -152,7 +150,7 @@ def _readings(digits: str, fmt: QlikNumberFormat | None) -> list[tuple[str, str]
     return [(".", "," + spaces), (",", "." + spaces), ("\u066b", spaces), ("", ",." + spaces)]
 
 
-def _powers(affixes: str, fmt: QlikNumberFormat | None, *, calculated: bool) -> tuple[float, ...]:
+def _powers(affixes: str, fmt: NumberPattern | None, *, calculated: bool) -> tuple[float, ...]:
     if "%" in affixes:
         return (0.01, 1.0)
     shortened = fmt is not None and fmt.pattern.partition(";")[0].rstrip().endswith("A")
@@ -172,7 +170,7 @@ def _agrees(whole: str, fraction: str, exponent: str, number: float) -> bool:
     return abs(shown - number) <= half * (1 + 1e-6) + abs(number) * 1e-14
 
 
-def _zeros(fmt: QlikNumberFormat | None) -> tuple[int, int]:
+def _zeros(fmt: NumberPattern | None) -> tuple[int, int]:
     """How many zeros in front a format writes, and up to how many decimals."""
     pattern = _pattern(fmt)
     if fmt is None or not pattern:
@@ -184,6 +182,6 @@ def _zeros(fmt: QlikNumberFormat | None) -> tuple[int, int]:
     return (whole.count("0"), sum(sign in "0#" for sign in fraction))
 
 
-def _pattern(fmt: QlikNumberFormat | None) -> str:
+def _pattern(fmt: NumberPattern | None) -> str:
     """The pattern of a format; one of `#` only leaves it to Qlik how a number is written."""
     return "" if fmt is None or set(fmt.pattern) <= {"#"} else fmt.pattern

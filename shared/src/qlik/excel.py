@@ -16,7 +16,7 @@ from typing import Final
 
 from qlik import times
 from qlik.duals import SPACES, Written, written
-from qlik.model import QlikNumberFormat
+from qlik.patterns import NumberPattern
 
 GENERAL: Final = "General"
 _TIMES: Final = frozenset({"D", "TS", "T", "IV"})
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"-?\d+(?:[.,]\d+)?").fullmatch
 _RADIX = re.compile(r"\s*\((?:bin|oct|dec|hex|rom|r\d{2})\)", re.IGNORECASE)
 
 
-def is_general(fmt: QlikNumberFormat | None) -> bool:
+def is_general(fmt: NumberPattern | None) -> bool:
     """Whether a format leaves it to Qlik how a number is written: up to 14 significant digits, as needed.
 
     Engines describe it as type `R` with a pattern of `#` only, one for each digit.
@@ -45,7 +45,7 @@ def is_general(fmt: QlikNumberFormat | None) -> bool:
     return fmt.type in {"U", "R", "I"}
 
 
-def shows(fmt: QlikNumberFormat | None) -> bool:
+def shows(fmt: NumberPattern | None) -> bool:
     """Whether Excel has a code that shows numbers in this format."""
     if fmt is None or not fmt.pattern:
         return True
@@ -54,7 +54,7 @@ def shows(fmt: QlikNumberFormat | None) -> bool:
     return _RADIX.match(fmt.pattern) is None
 
 
-def varies(fmt: QlikNumberFormat | None) -> bool:
+def varies(fmt: NumberPattern | None) -> bool:
     """Whether cells of a column may need a code of their own; see `cell_code`."""
     if fmt is None or is_general(fmt):
         return True
@@ -65,7 +65,7 @@ def varies(fmt: QlikNumberFormat | None) -> bool:
     return any(_optional(section, fmt) or _shortens(section) for section in fmt.pattern.split(";"))
 
 
-def code(fmt: QlikNumberFormat | None) -> str:
+def code(fmt: NumberPattern | None) -> str:
     """The code that shows numbers of a column as Qlik does, or comes closest to it."""
     if fmt is None or is_general(fmt):
         return GENERAL
@@ -87,9 +87,7 @@ def code(fmt: QlikNumberFormat | None) -> str:
     return found if found.strip(";") and len(found) <= _MAX_CODE else GENERAL
 
 
-def cell_code(
-    fmt: QlikNumberFormat | None, text: str, number: float, *, calculated: bool = True
-) -> str | None:
+def cell_code(fmt: NumberPattern | None, text: str, number: float, *, calculated: bool = True) -> str | None:
     """The code that one cell needs to show `text`, or None if the column's code does.
 
     To be asked where `varies` is true: where a format has optional decimals (Excel writes `5.` for 5 in
@@ -110,7 +108,7 @@ def cell_code(
     return _like(found, number)
 
 
-def kind_of_pattern(fmt: QlikNumberFormat) -> str:
+def kind_of_pattern(fmt: NumberPattern) -> str:
     """The type that counts: where type and pattern do not agree, the engine follows the pattern."""
     if not fmt.pattern or fmt.type == "A":
         return fmt.type
@@ -127,7 +125,7 @@ def kind_of_pattern(fmt: QlikNumberFormat) -> str:
 # --- numbers ----------------------------------------------------------------------------------------------
 
 
-def _section(section: str, fmt: QlikNumberFormat, *, bare: bool = False) -> str:
+def _section(section: str, fmt: NumberPattern, *, bare: bool = False) -> str:
     found = _body(section, fmt)
     if found is None:
         return "" if bare else _literal(section)
@@ -161,7 +159,7 @@ def _whole(pattern: str) -> str:
     return re.sub(r"(?<=.)(?=(?:.{3})+$)", ",", digits)
 
 
-def _body(section: str, fmt: QlikNumberFormat) -> tuple[int, int] | None:
+def _body(section: str, fmt: NumberPattern) -> tuple[int, int] | None:
     """Where the digits of a section are, with the separators between them."""
     allowed = {"#", "0", decimal_of(fmt)} | _grouping(fmt)
     positions = [i for i, sign in enumerate(section) if sign in "#0"]
@@ -177,7 +175,7 @@ def _body(section: str, fmt: QlikNumberFormat) -> tuple[int, int] | None:
     return start, end
 
 
-def decimal_of(fmt: QlikNumberFormat) -> str:
+def decimal_of(fmt: NumberPattern) -> str:
     """The decimal separator.
 
     Where the engine does not tell, it is the separator that ends no group of three.
@@ -191,7 +189,7 @@ def decimal_of(fmt: QlikNumberFormat) -> str:
     return found[1] if groups is None or groups[1] != found[1] else "." if found[1] == "," else ","
 
 
-def _grouping(fmt: QlikNumberFormat) -> set[str]:
+def _grouping(fmt: NumberPattern) -> set[str]:
     thousand = fmt.thousand_separator
     if thousand and thousand in SPACES:
         return set(SPACES)
@@ -201,7 +199,7 @@ def _grouping(fmt: QlikNumberFormat) -> set[str]:
     return {"," if decimal_of(fmt) == "." else "."} if re.search(r"#[.,]##0", fmt.pattern) else set()
 
 
-def _optional(section: str, fmt: QlikNumberFormat) -> bool:
+def _optional(section: str, fmt: NumberPattern) -> bool:
     """Whether decimals of a section are shown only where the number has them."""
     found = _body(section, fmt)
     if found is None:

@@ -88,7 +88,7 @@ def number_format(raw: Mapping[str, Any] | None, *, auto: bool = False) -> QlikN
     return replace(found, decimal_separator=excel.decimal_of(found))
 
 
-# The schema names the long form, the engine sends the short one (research 5.2): take both.
+# The schema names the long form, the engine sends the short one: take both.
 _TYPE = {
     **{short: short for short in ("U", "A", "I", "R", "F", "M", "D", "T", "TS", "IV")},
     "UNKNOWN": "U", "ASCII": "A", "INTEGER": "I", "REAL": "R", "FIX": "F", "MONEY": "M",

@@ -1,6 +1,6 @@
 """What an engine or proxy says before and instead of serving us, and what that means. Pure.
 
-An HTTP 101 alone proves nothing: the first frames decide (research 1.7).
+An HTTP 101 alone proves nothing: the first frames decide.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qlik.errors import (
     Transient,
 )
 
-BACK_OFF_SESSIONS_S = 60.0  # lingering sessions were seen to need up to their whole timeout; research 6
+BACK_OFF_SESSIONS_S = 60.0  # lingering sessions were seen to need up to their whole timeout
 
 SESSION_CREATED = "SESSION_CREATED"
 SESSION_ATTACHED = "SESSION_ATTACHED"
@@ -173,14 +173,14 @@ def closed(code: int | None, reason: str, *, greeted: bool) -> QlikError:
 
 
 def upgrade_refused(status: int, body: str) -> QlikError:
-    """What a refused web socket upgrade means (research 1.2). Nothing of the answer is repeated."""
+    """What a refused web socket upgrade means. Nothing of the answer is repeated."""
     if status in {301, 302, 303, 307, 308}:
         return PermissionDenied(
             "The site redirects to another page instead of opening the session",
             code=status,
             remedy="The sign-in has expired or the virtual proxy is wrong; check the prefix and the token.",
         )
-    if status == 500 and "authentication error" in body.lower():  # noqa: PLR2004 - research 1.2
+    if status == 500 and "authentication error" in body.lower():  # noqa: PLR2004 - what Qlik answers
         return PermissionDenied("The proxy session has expired", code=status, remedy="Sign in again.")
     if status in {401, 403}:
         remedy = (

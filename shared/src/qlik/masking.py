@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 MASK = "***"
 
-# Qlik puts these into the query of a URL (research 1.1): tickets, short-lived tokens, CSRF tokens.
+# Qlik puts these into the query of a URL: tickets, short-lived tokens, CSRF tokens.
 _QUERY = re.compile(
     r"(?i)\b(QlikTicket|accessToken|access_token|refresh_token|id_token|qlik-csrf-token|xrfkey|client_secret"
     r"|secret|password|passwd|pwd|api_?key|token|ticket|code)"

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qlik.excel import code
+from qlik.patterns import NumberPattern
+
 FieldValue = str | float
 
 
@@ -53,23 +56,15 @@ class ProvedSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class QlikNumberFormat:
+class QlikNumberFormat(NumberPattern):
     """How Qlik shows a number.
 
     `type` is its letter code (U A I R F M D T TS IV), `pattern` as in Qlik's dialog.
     """
 
-    type: str
-    pattern: str = ""
-    decimals: int = 0
-    decimal_separator: str = "."
-    thousand_separator: str = ""
-
     @property
     def excel(self) -> str:
         """The Excel format code that shows the same, or 'General' when Qlik has no format."""
-        from qlik.excel import code  # noqa: PLC0415 - the two modules need each other's words
-
         return code(self)
 
 

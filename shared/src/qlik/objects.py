@@ -1,6 +1,6 @@
 """Finding the data of an object.
 
-Which cube a visualisation has, where it lies, and how it is read (research 1.6).
+Which cube a visualisation has, where it lies, and how it is read.
 """
 
 from __future__ import annotations
@@ -80,11 +80,6 @@ async def find(connection: EngineConnection, doc: ObjectRef, object_id: str) -> 
     if not found.parts and found.type == "auto-chart":
         return await _generated(connection, doc, found)
     return found
-
-
-async def reread(connection: EngineConnection, found: Found) -> Found:
-    """The same object with its layout as it is now."""
-    return replace(await _read(connection, found.ref, found.id), made_by_us=found.made_by_us)
 
 
 async def children(connection: EngineConnection, found: Found) -> list[ObjectInfo]:

@@ -1,4 +1,4 @@
-"""How we learn that an app has new data. Push is a hint, polling is the truth (research 0.4)."""
+"""How we learn that an app has new data. Push is a hint, polling is the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qlik Cloud's reports API: pictures of charts and sheets, and native exports (research 3.6).
+"""Qlik Cloud's reports API: pictures of charts and sheets, and native exports.
 
 A request is taken with 202, works for a while, and leaves outputs that expire within the hour: they are
 fetched at once. Only `failOnErrors` is ever asked for: the other strategies print unfiltered data when a
@@ -139,7 +139,7 @@ _ERRORS: tuple[tuple[str, type[QlikError], str], ...] = (
 
 
 def report_error(code: str, message: str) -> QlikError:
-    """The class of a REP-... error code (research 3.6)."""
+    """The class of a REP-... error code."""
     digits = code.removeprefix("REP-")
     if digits.startswith("400008"):
         return SelectionNotProved("filters of the report", (), message, code=code)

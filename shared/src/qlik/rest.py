@@ -238,7 +238,7 @@ def _secrets(signed: Mapping[str, str], body: Any) -> set[str]:
 
 
 def refusal(response: httpx.Response, doing: str, *, sent: Iterable[str] = ()) -> QlikError:
-    """The error an answer outside 2xx stands for, including expired sessions in disguise (research 1.2).
+    """The error an answer outside 2xx stands for, including expired sessions in disguise.
 
     `sent` are the credentials that were shown; they do not appear in the error, even if the answer has them.
     """
@@ -250,7 +250,7 @@ def refusal(response: httpx.Response, doing: str, *, sent: Iterable[str] = ()) -
             remedy="The session has expired or the virtual proxy prefix is wrong.",
         )
     text = response.text[:2000] if response.content else ""
-    if status == 500 and "authentication error" in text.lower():  # noqa: PLR2004 - research 1.2
+    if status == 500 and "authentication error" in text.lower():  # noqa: PLR2004 - what Qlik answers
         return PermissionDenied(
             f"{doing}: the proxy session has expired", code=status, remedy="Sign in again."
         )

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over one web socket to a QIX engine: matching by id, push, keep-alive, and a typed end.
 
 One `EngineConnection` is one engine session. It is never resumed: selections are part of a report's result,
-so a lost socket fails the step and the job starts again in a clean session (research 1.9).
+so a lost socket fails the step and the job starts again in a clean session.
 """
 
 from __future__ import annotations

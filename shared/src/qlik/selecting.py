@@ -1,6 +1,6 @@
 """Filters that prove themselves: cleared, selected, locked, read back, compared.
 
-A selection call that answers true proves nothing (research 1.5): values may not exist, or an earlier filter
+A selection call that answers true proves nothing: values may not exist, or an earlier filter
 may have been dropped. A filter that is not proved ends the job, because the alternative is somebody else's
 data in a report.
 """

@@ -195,8 +195,7 @@ class ByOAuth:
 class ByJwt:
     """JWT through a virtual proxy: first a cookie and a CSRF token over HTTP, then the upgrade with both.
 
-    The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query (research
-    1.2).
+    The Bearer header must not be repeated on the upgrade, and the CSRF token must be in the query.
     """
 
     renewable = True
@@ -245,7 +244,7 @@ class ByJwt:
                 "Origin": self._origin,
             }
             answer = await _request(self._http, "GET", f"{self._prefix}/qps/csrftoken", headers=bearer)
-            if answer.status_code == 400:  # noqa: PLR2004 - research 1.2
+            if answer.status_code == 400:  # noqa: PLR2004 - what Qlik answers
                 raise ConfigurationError(
                     "The virtual proxy does not answer",
                     code=400,

@@ -13,7 +13,7 @@ from typing import Literal
 
 Tier = Literal["tier1", "tier2", "reports", "reloads"]
 
-_WINDOW_MIN = 5  # limits are averaged over five minutes (research 3.2)
+_WINDOW_MIN = 5  # limits are averaged over five minutes
 # 90 % of what is published: other tools sign in as the same user
 _PER_MINUTE: dict[Tier, float] = {"tier1": 900, "tier2": 90, "reports": 9, "reloads": 45}
 

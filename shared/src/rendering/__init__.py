@@ -1,12 +1,12 @@
 """Reports from templates: plain data in, bytes out.
 
-``render`` makes a file, ``inspect`` says what a template asks for, ``gate`` refuses hostile files.
+``render`` makes a file, ``inspect`` says what a template asks for, ``gate`` refuses hostile files. They are
+loaded when they are first asked for: a service that needs a small part of this package, such as
+``rendering.mail_safe``, needs the libraries of that part only.
 """
 
-from rendering.engine import render
-from rendering.file_names import safe_file_name
-from rendering.gate import gate
-from rendering.inspection import inspect
+from typing import TYPE_CHECKING, Any
+
 from rendering.model import (
     Cell,
     ChartSpec,
@@ -26,6 +26,11 @@ from rendering.model import (
     TemplateKind,
     TemplateReport,
 )
+
+if TYPE_CHECKING:
+    from rendering.engine import render
+    from rendering.gating import gate
+    from rendering.inspection import inspect
 
 __all__ = [
     "Cell",
@@ -48,5 +53,20 @@ __all__ = [
     "gate",
     "inspect",
     "render",
-    "safe_file_name",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "render":
+        from rendering.engine import render  # noqa: PLC0415 - brings the libraries of all renderers
+
+        return render
+    if name == "inspect":
+        from rendering.inspection import inspect  # noqa: PLC0415 - likewise
+
+        return inspect
+    if name == "gate":
+        from rendering.gating import gate  # noqa: PLC0415 - likewise
+
+        return gate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from rendering.gate import gate
+from rendering.gating import gate
 from rendering.model import Limits, OutputFormat, RenderOptions, TemplateError
 
 CONVERTIBLE = frozenset({OutputFormat.XLSX, OutputFormat.XLSM, OutputFormat.DOCX, OutputFormat.PPTX})

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rendering import convert, html, plain
 from rendering.docx import fill_docx
-from rendering.gate import gate
+from rendering.gating import gate
 from rendering.mail_safe import mail_safe
 from rendering.model import (
     CONTENT_TYPES,

@@ -1,66 +1,104 @@
-"""File names from patterns: whatever the data says, the name is safe on every file system and unique."""
+"""Names of files and folders that every file system, archive and mail program takes, each handed out once.
+
+The one owner of these rules: the planner names files by them, and the distributor attachments, members of
+archives and copies.
+"""
 
 import re
 import unicodedata
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
 
-from rendering.language import Language, Scope
-from rendering.model import RenderData, RenderOptions, TemplateError
-from rendering.text import fill
-
-MAX_BYTES = 200  # file systems allow 255, but copies and archives add to names
-MAX_PATTERN = 500
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-_RESERVED = re.compile(
-    r"(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])(?:\..*)?", re.IGNORECASE
+MAX_NAME_BYTES = 200
+"""File systems allow 255; the rest is left for a number that makes a name unique, and for copies."""
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
+_SPACES = re.compile(r"\s+")
+_INVISIBLE = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Devices of Windows, with whatever ending. '-x' is an option to many programs, '~' a home or a lock file.
+_TAKEN_FOR_SOMETHING = re.compile(
+    r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)|[-~]", re.IGNORECASE
 )
-_FALLBACK = "report"
 
 
-def safe_file_name(
-    pattern: str,
-    data: RenderData,
-    extension: str,
-    taken: AbstractSet[str] = frozenset(),
-    options: RenderOptions | None = None,
-) -> str:
-    """The name of a file, e.g. from ``{{ meta.report }} {{ meta.now | date('%Y-%m') }}``.
+class PathRefusedError(ValueError):
+    """A path that would leave the place it belongs to; `str()` says which and why."""
 
-    Values cannot make folders, hide the extension or clash with names in ``taken``; case makes no difference.
-    At most 200 bytes, the extension included. Raises TemplateError for a pattern that cannot be read.
+
+def safe_name(text: str, *, extension: str = "") -> str:
+    """Return `text` as one name of at most MAX_NAME_BYTES bytes, never empty, '.' or '..'.
+
+    `extension` (without dot) is appended unless the text ends with it. Separators, control characters, marks
+    that turn text around, and what Windows forbids become '_'; other invisible characters are left out. One
+    that programs or Windows take for something else gets a '_' in front.
     """
-    if len(pattern) > MAX_PATTERN:
-        raise TemplateError(
-            "file name", f"the pattern has more than {MAX_PATTERN} characters", "Make it shorter"
-        )
-    options = options or RenderOptions()
-    text = fill(pattern, Language(data, options), Scope(data), "file name")
-    ending = "." + re.sub(r"[^A-Za-z0-9]", "", extension)[:10]
-    stem = _stem(text)
-    used = {unicodedata.normalize("NFC", name).casefold() for name in taken}
-    for number in range(1, len(used) + 2):
-        suffix = f" ({number})" if number > 1 else ""
-        name = _cut(stem, MAX_BYTES - len((suffix + ending).encode())) + suffix + ending
-        if name.casefold() not in used:
-            return name
-    raise AssertionError("more names than numbers")  # pragma: no cover - one number more than names is tried
+    suffix = f".{extension}" if extension else ""
+    clean = _clean(text)
+    if suffix and clean.lower().endswith(suffix.lower()):
+        clean = clean[: -len(suffix)].strip(" .")
+    if _TAKEN_FOR_SOMETHING.match(clean):
+        clean = f"_{clean}"
+    return (_cut(clean, MAX_NAME_BYTES - len(suffix.encode())).rstrip(" .") or "_") + suffix
 
 
-def _stem(text: str) -> str:
-    """A text without what any file system or any reader of names could take for something else."""
-    visible = "".join(
-        c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) not in _INVISIBLE
-    )
-    stem = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", visible)).strip(" .")
-    stem = stem.lstrip("~-. ")  # '-rf' is an option, '~' a home, '.x' is hidden
-    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem or _FALLBACK
+def part_of_name(text: str) -> str:
+    """Return a value as a part of a path: it adds no folder and climbs nowhere, and is no name by itself."""
+    part = _FORBIDDEN.sub("_", _SPACES.sub(" ", text))
+    return part if part.strip(" .") else "_"
 
 
-_INVISIBLE = frozenset(
-    {"Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-)  # among them the marks that turn 'fdp.exe' around
+def safe_folder(path: str) -> str:
+    """Return a folder path as clean names joined by '/', relative, maybe empty.
+
+    Raises PathRefusedError when it climbs with '..'.
+    """
+    parts = [part.strip() for part in path.replace("\\", "/").split("/")]
+    if ".." in parts:
+        raise PathRefusedError(f"the path {path!r} climbs out of its storage space; leave '..' out")
+    return "/".join(safe_name(part) for part in parts if part not in {"", "."})
 
 
-def _cut(stem: str, size: int) -> str:
-    """At most so many bytes, no half character, no space or dot at the end."""
-    return stem.encode()[:size].decode("utf-8", "ignore").rstrip(" .") or _FALLBACK
+class Namer:
+    """Hands out each name or path once, whatever its case: a second 'Sales.pdf' becomes 'Sales (2).pdf'.
+
+    Names that differ only in case, or in how an accent is written, overwrite each other on many file systems.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no name taken."""
+        self._taken: set[str] = set()
+        # Ten thousand files of one name would otherwise be counted up from 2 ten thousand times.
+        self._last: dict[str, int] = {}
+
+    def unique(self, name: str) -> str:
+        """Return `name`, or the first numbered form of it that was not handed out before."""
+        folder, slash, own = name.rpartition("/")
+        stem, dot, extension = own.rpartition(".")
+        if not stem:
+            stem, dot, extension = own, "", ""
+        key = _key(name)
+        candidate, number = name, self._last.get(key, 1)
+        while _key(candidate) in self._taken:
+            number += 1
+            candidate = f"{folder}{slash}{stem} ({number}){dot}{extension}"
+        self._last[key] = number
+        self._taken.add(_key(candidate))
+        return candidate
+
+
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in order, a repeated one with a number: 'a.pdf', 'a (2).pdf'."""
+    namer = Namer()
+    return tuple(namer.unique(name) for name in names)
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _clean(text: str) -> str:
+    text = _FORBIDDEN.sub("_", _SPACES.sub(" ", text))
+    text = "".join(char for char in text if unicodedata.category(char) not in _INVISIBLE)
+    return unicodedata.normalize("NFC", _SPACES.sub(" ", text)).strip(" .")
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")

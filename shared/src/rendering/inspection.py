@@ -9,7 +9,7 @@ from typing import Any
 from rendering.autocorrect import OPENING, may_hold_tags
 from rendering.filters import check_syntax
 from rendering.flow_check import flowing_texts
-from rendering.gate import gate
+from rendering.gating import gate
 from rendering.html import Walk, decode
 from rendering.model import RESERVED_COLUMNS, Limits, Problem, TemplateError, TemplateKind, TemplateReport
 from rendering.opc import Package, descendants, local, parse

@@ -6,7 +6,7 @@ follow it, and the values stored in the chart are those that were written.
 
 from collections.abc import Set as AbstractSet
 
-from rendering.gate import gate
+from rendering.gating import gate
 from rendering.language import Language, Scope
 from rendering.model import RenderOptions
 from rendering.opc import Package, local, serialize

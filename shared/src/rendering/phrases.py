@@ -84,11 +84,6 @@ def problems(template: str, place: Place, *, html: bool = False) -> list[Problem
     return found
 
 
-def is_html(template: str) -> bool:
-    """Whether a body is HTML, in which values are escaped: it begins with an element."""
-    return template.lstrip().startswith("<")
-
-
 def mentions(template: str, name: str) -> bool:
     """Whether a text shows a name that begins with `name`; a text that cannot be read shows nothing."""
     try:

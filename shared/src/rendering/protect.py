@@ -89,7 +89,7 @@ def _padded(content: bytes) -> bytes:
 def archive(files: Mapping[str, bytes], password: str = "") -> bytes:
     """A zip of finished files; with a password AES-256, which 7-Zip and Windows 11 open, old tools not.
 
-    The names of the files stay readable in an encrypted archive. They must be names of ``safe_file_name``.
+    The names of the files stay readable in an encrypted archive. ``file_names.safe_name`` makes them.
     """
     unsafe = [name for name in files if not name or name in {".", ".."} or re.search(r"[\\/:\0]", name)]
     if unsafe or len({name.casefold() for name in files}) < len(files):

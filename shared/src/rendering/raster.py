@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 from rendering.images import MAX_PIXELS, Picture
+from rendering.layout import data_only, font_time, weasyprint_module
 from rendering.model import TemplateError
 
 SCALE = 2.0  # two device pixels per pixel: sharp in print, still small
@@ -45,8 +46,6 @@ def pdf_to_png(pdf: bytes, dpi: float, limit: int) -> list[bytes]:
 
 
 def _pdf(page: str) -> bytes:
-    from rendering.html import data_only, font_time, weasyprint_module  # noqa: PLC0415 - needed for pictures only
-
     weasyprint = weasyprint_module()
     with font_time(0):
         content: bytes = weasyprint.HTML(string=page, url_fetcher=data_only(weasyprint, [])).write_pdf()

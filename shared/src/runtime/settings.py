@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runtime.hosts import is_entry
 
+MAX_PLAN_BYTES = 64 * 1024 * 1024
+
 
 def _replica() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
@@ -65,6 +67,11 @@ class RuntimeSettings(BaseSettings):
     graceful_timeout_s: Annotated[float, Field(gt=0)] = 45.0
 
     max_event_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    # 20,000 files with 30,000 deliveries take 15 MiB; a larger plan is a task that should be several.
+    max_plan_bytes: Annotated[
+        int,
+        Field(ge=10_000, description="size of the plan of one execution; the same for every service"),
+    ] = MAX_PLAN_BYTES
     transient_pause_s: Annotated[float, Field(ge=0)] = 1.0
     bug_attempts: Annotated[int, Field(ge=1)] = 3
     # A bad deploy stops after this many dead letters in a row instead of emptying the topic overnight.

@@ -8,11 +8,12 @@ import pytest
 
 from contracts.events import Outcome, TaskCompleted
 from notifier.adapters.mongo import EXECUTIONS, ITEMS, MAILS, MongoExecutions
-from notifier.adapters.stored import StoredLogs, StoredPlans
+from notifier.adapters.stored import StoredLogs
 from notifier.domain.model import Completion, Execution, Item, Status, Triggered
 from notifier.ports import Executions
 from notifier.use_cases.watch import Watch
 from runtime.ledger import Ledger
+from runtime.plans import StoredPlans
 from runtime.store import Driver, Store
 from standalone.mongo import Mongo
 from support.clock import FakeClock

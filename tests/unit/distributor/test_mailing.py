@@ -116,9 +116,9 @@ def test_files_are_attached_under_their_own_names_made_unique() -> None:
     assert [(each.file_name, each.content) for each in made.attachments] == [
         ("Sales.pdf", b"1"),
         ("sales (2).PDF", b"2"),
-        ("_x__.pdf", b"3"),
+        ("_x .pdf", b"3"),
     ]
-    assert [file.path for file in made.files] == ["Sales.pdf", "sales (2).PDF", "_x__.pdf"]
+    assert [file.path for file in made.files] == ["Sales.pdf", "sales (2).PDF", "_x .pdf"]
 
 
 def test_zipped_files_come_in_one_archive_that_is_the_same_bytes_each_time() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from distributor.domain.archive import archive_bytes, write_archive
 from distributor.domain.embedding import fragment, is_html, plain_text
-from distributor.domain.naming import PathRefusedError, flat_name, object_key, relative_parts, unique_names
+from distributor.domain.naming import PathRefusedError, object_key, relative_parts
+from rendering.file_names import safe_name, unique_names
 
 
 @given(st.lists(st.text(min_size=1, max_size=6), max_size=8))
@@ -30,8 +31,8 @@ def test_the_first_of_equal_names_keeps_it() -> None:
 
 
 @given(st.text(max_size=40))
-def test_a_flat_name_is_one_harmless_part(name: str) -> None:
-    made = flat_name(name)
+def test_a_safe_name_is_one_harmless_part(name: str) -> None:
+    made = safe_name(name)
     assert made
     assert made not in (".", "..")
     assert not set(made) & set('/\\:\r\n\0"')

@@ -58,7 +58,7 @@ async def test_the_outcome_goes_first_and_then_every_unit() -> None:
     assert (first.disposition, first.unit_count, first.delivery_count) == (Disposition.PLANNED, 2, 1)
     assert first.deadline_at == NOW + timedelta(hours=1)
     assert first.plan is not None
-    plan = await world.plans.get(first.plan)
+    plan = await world.plans.load(first.plan)
     assert all(isinstance(event, ReportRequested) and event.plan == first.plan for event in rest)
     assert [event.unit_id for event in rest] == [unit.id for unit in plan.units]  # type: ignore[attr-defined]
     assert world.executions.published_ids == [EXECUTION]

@@ -1,6 +1,8 @@
 """Tags, names and conditions: small, bounded, and clear about what they refuse."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,9 +10,20 @@ from hypothesis import strategies as st
 
 from contracts.configuration import ConditionRule, Operator
 from generator.domain.conditions import Operand, describe, holds, plain, right_expression
-from generator.domain.names import MAX_NAME_BYTES, Namer, PathRefusedError, safe_folder, safe_name
 from generator.domain.tags import MAX_VALUE, Context, TagError, render
+from rendering.file_names import (
+    MAX_NAME_BYTES,
+    Namer,
+    PathRefusedError,
+    part_of_name,
+    safe_folder,
+    safe_name,
+)
+from rendering.model import Meta
+from rendering.phrases import problems
+from rendering.vocabulary import Place, facts
 
+NOW = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
 CONTEXT: Context = {
     "task": {"name": "Daily"},
     "date": datetime(2026, 3, 2, tzinfo=UTC).date(),
@@ -109,6 +122,19 @@ def test_a_safe_name_is_one_name_everywhere(text: str, extension: str) -> None:
         ("..", "_.xlsx"),
         ("con", "_con.xlsx"),
         ("evil\u202egpj", "evil_gpj.xlsx"),
+        ("a\u200bb\ufeff\u00adc", "abc.xlsx"),
+        ("\u200b", "_.xlsx"),
+        ("-rf", "_-rf.xlsx"),
+        ("-5", "_-5.xlsx"),
+        ("~$Sales", "_~$Sales.xlsx"),
+        ("CLOCK$", "_CLOCK$.xlsx"),
+        ("conin$", "_conin$.xlsx"),
+        ("COM¹", "_COM¹.xlsx"),
+        ("con .x", "_con .x.xlsx"),
+        ("c\u200bon", "_con.xlsx"),
+        (".hidden", "hidden.xlsx"),
+        ("Sales.xlsx\u200b", "Sales.xlsx"),
+        ("Sales / North: 2026?", "Sales _ North_ 2026_.xlsx"),
         ("a\r\nb", "a b.xlsx"),
     ],
 )
@@ -132,6 +158,33 @@ def test_a_namer_never_gives_a_name_twice(names: list[str]) -> None:
     namer = Namer()
     given_ = [namer.unique(name).casefold() for name in names]
     assert len(set(given_)) == len(given_)
+
+
+def test_a_number_never_goes_into_a_folder_and_accents_count_alike() -> None:
+    namer = Namer()
+    names = ["a.b/file", "a.b/file", ".x", ".x", "caf\u00e9", "cafe\u0301"]
+    made = [namer.unique(name) for name in names]
+    assert ["a.b/file", "a.b/file (2)", ".x", ".x (2)", "caf\u00e9", "cafe\u0301 (2)"] == made
+
+
+def test_a_value_in_a_path_adds_no_folder() -> None:
+    assert "a_b" == part_of_name("a/b")
+    assert "_" == part_of_name("..")
+    assert "temp-5" == safe_folder(f"temp{part_of_name('-5')}")
+
+
+def test_the_page_about_file_names_says_what_happens() -> None:
+    page = (Path(__file__).parents[3] / "docs/templates/file-names.md").read_text()
+    names = re.findall(r"^\| `([^`]*)` \| `([^`]*\.xlsx)` \|$", page, re.MULTILINE)
+    assert len(names) > 5
+    assert [name for _, name in names] == [safe_name(text, extension="xlsx") for text, _ in names]
+    meta = Meta(NOW, report="Sales by region", task="Weekly sales", iteration="North")
+    patterns = re.findall(r"^\| `(\{\{.*\}\})` \| `([^`]*)` \|$", page, re.MULTILINE)
+    assert len(patterns) > 5
+    for pattern, shown in patterns:
+        text = pattern.replace("\\|", "|")
+        assert [] == problems(text, Place.FILE_NAME)
+        assert shown == render(text, facts(meta, Place.FILE_NAME))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from contracts.events import Outcome
-from notifier.adapters.stored import StoredLogs, StoredPlans
+from notifier.adapters.stored import StoredLogs
 from notifier.domain.model import Status, Triggered
 from notifier.use_cases.mailing import Post, Sender
 from notifier.use_cases.watch import Watch
+from runtime.plans import StoredPlans
 from support.clock import FakeClock
 from support.fake_ledger import FakeLedger
 from support.fake_mail import FakeMail

@@ -10,11 +10,12 @@ import pytest
 from contracts.base import ObjectRef
 from contracts.configuration import NotificationSettings
 from contracts.events import Disposition, Outcome, TaskCompleted
-from notifier.adapters.stored import StoredLogs, StoredPlans
+from notifier.adapters.stored import StoredLogs
 from notifier.domain.letters import Audience, Letter
 from notifier.domain.model import Item, Planned, Status, Triggered
 from notifier.use_cases.watch import Watch
 from runtime.errors import Permanent, Transient
+from runtime.plans import StoredPlans
 from support.clock import FakeClock
 from support.fake_ledger import FakeLedger
 from support.fake_objects import FakeObjects

@@ -1,10 +1,14 @@
 """HTML reports as one file that mail programs show: styles inside, nothing that runs, nothing fetched."""
 
 import re
+from html import unescape
+from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rendering.mail_safe import harmless_css, mail_safe
+from rendering.mail_safe import harmless_css, is_html, mail_fragment, mail_safe
 
 PAGE = """<!DOCTYPE html><html lang="de"><head><title>A &amp; B</title><style>
 @media print { p { color: red } }
@@ -81,3 +85,197 @@ def test_what_was_taken_out_is_said() -> None:
 def test_pictures_in_styles_may_be_data() -> None:
     css = "background:url(data:image/png;base64,AAAA) no-repeat"
     assert harmless_css(css, []).replace('"', "") == css
+
+
+TRICKS = [
+    "background:url(http://t.example/1)",
+    "background:image-set('http://t.example/2' 1x)",
+    r"background:u\72l(http://t.example/3)",
+    "background:URL( 'http://t.example/4' )",
+    r"background:\75\72\6c(http://t.example/5)",
+    "background:url(/*x*/http://t.example/6)",
+    "background:url(http://t.example/7",
+    "background:url('http://t.example/8",
+    "background:image(http://t.example/9)",
+    "background:-webkit-image-set(url(http://t.example/10) 1x)",
+    "background:cross-fade(url(http://t.example/11), red)",
+    "background:-moz-element(#t.example)",
+    "background:src('http://t.example/12')",
+    "--x:url(http://t.example/13);background:var(--x)",
+    "behavior:url(http://t.example/14)",
+    "-moz-binding:url(http://t.example/15#x)",
+    "width:expression(open('http://t.example/16'))",
+    r"width:e\78pression(open('http://t.example/17'))",
+    "filter:progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://t.example/18')",
+    "list-style:url(//t.example/19)",
+    "cursor:url(ftp://t.example/20),auto",
+    "content:attr(data-x url) url(http://t.example/21)",
+    "background:paint(http://t.example/22)",
+    "background:url(data:text/html,http://t.example/23)",
+    "background:calc(1px + url(http://t.example/24))",
+    "@import 'http://t.example/25';",
+    r"@\69mport 'http://t.example/26';",
+    "@import url(http://t.example/27) screen {}",
+    "@namespace url(http://t.example/28);",
+    "@document url(http://t.example/29) { p { color: red } }",
+    "@font-face { font-family: x; src: url(http://t.example/30) }",
+    "}@import 'http://t.example/31';{",
+]
+ELEMENTS = [
+    "<img src=http://t.example/a>",
+    "<img src=' http://t.example/b'>",
+    "<img src='data:text/html,http://t.example/c'>",
+    "<img srcset='http://t.example/d 2x' sizes=1>",
+    "<image src=http://t.example/e>",
+    "<input type=image src=http://t.example/f>",
+    "<video poster=http://t.example/g><source src=http://t.example/h></video>",
+    "<audio src=http://t.example/i autoplay>",
+    "<link rel=stylesheet href=http://t.example/j>",
+    "<body background=http://t.example/k onload=t.example()>",
+    "<td background=http://t.example/l>",
+    "<svg><image href=http://t.example/m /><style>@import 'http://t.example/n'</style></svg>",
+    "<math><mi href=javascript:t.example()>x</mi></math>",
+    "<meta http-equiv=refresh content='0;url=http://t.example/o'>",
+    "<base href=http://t.example/>",
+    "<iframe srcdoc='<img src=http://t.example/p>'></iframe>",
+    "<object data=http://t.example/q></object>",
+    "<a href='java\tscript:t.example()'>x</a>",
+    "<a href='&#106;avascript:t.example()'>x</a>",
+    "<a ping=http://t.example/r href='#x'>x</a>",
+    "<p onclick=t.example() style='color:red'>x</p>",
+    "<form action=http://t.example/s><button formaction=http://t.example/t>x</button></form>",
+    "<noscript><p title='</noscript><img src=http://t.example/u>'></noscript>",
+    "<style><img src=http://t.example/v></style>",
+    "<textarea><img src=http://t.example/w></textarea>",
+    "<table><style><td background=http://t.example/x></style></table>",
+    "<![CDATA[<img src=http://t.example/y>]]>",
+    "<!--><img src=http://t.example/z>-->",
+    "<xss style='background:url(http://t.example/aa)'>x</xss>",
+    "<script src=http://t.example/bb></script>",
+    "<template><img src=http://t.example/cc></template>",
+]
+SAFE_ATTRIBUTES = frozenset(
+    "style class id name href rel src lang content charset title align valign width height".split()  # noqa: SIM905
+)
+
+
+class _Reader(HTMLParser):
+    """Says what a browser would fetch or run, read by another parser than the one under test."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.bad: list[str] = []
+        self._style = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._style = tag == "style"
+        for name, value in attrs:
+            text = _plain_css(value or "")
+            if name not in SAFE_ATTRIBUTES or (name == "src" and not text.startswith("data:image/")):
+                self.bad.append(f"{tag} {name}={value}")
+            if name == "style" and "t.example" in text:
+                self.bad.append(f"{tag} {name}={value}")
+            if name == "href" and not re.match(r"https?:|mailto:|tel:|#", text):
+                self.bad.append(f"{tag} {name}={value}")
+        if tag in {"script", "svg", "math", "iframe", "object", "embed", "form", "link", "base", "input"}:
+            self.bad.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._style = self._style and tag != "style"
+
+    def handle_data(self, data: str) -> None:
+        if self._style and "t.example" in _plain_css(data):
+            self.bad.append(f"style {data}")
+
+
+def _plain_css(text: str) -> str:
+    text = re.sub(r"(?:(?<=[:;{}])|^)\s*(?:\"[^\"]*(?:\"|$)|'[^']*(?:'|$))", "", text)  # texts that are shown
+    shown = re.sub(r"\\([0-9a-fA-F]{1,6})\s?", lambda found: chr(int(found[1], 16) % 0x110000), text)
+    return unescape(shown).replace("\\", "").strip().lower()
+
+
+def _bad(page: str) -> list[str]:
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    return reader.bad
+
+
+@pytest.mark.parametrize("css", TRICKS)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '<p style="{}">x</p>',
+        "<style>p{{{}}}</style><p>x</p>",
+        "<style>{}</style><p>x</p>",
+        '<!DOCTYPE html><html><head><style>{}</style></head><body style="{}"><p>x</p></body>',
+        "<style>@media all{{p{{{}}}}}</style><p>x</p>",
+    ],
+)
+def test_no_spelling_of_a_style_fetches_or_runs_in_files_and_mails(css: str, frame: str) -> None:
+    page = frame.replace("{{", "\x01").replace("}}", "\x02").replace("{}", css)
+    page = page.replace("\x01", "{").replace("\x02", "}")
+    assert [] == _bad(mail_safe(page)[0])
+    assert [] == _bad(mail_fragment(page))
+
+
+def test_a_string_left_open_in_one_sheet_hides_nothing_in_the_next() -> None:
+    page = """<style>p{content:"</style><style>";background:url(http://t.example/1)}"}</style><p>x</p>"""
+    assert [] == _bad(mail_fragment(page))
+    assert [] == _bad(mail_safe(page)[0])
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_no_element_fetches_or_runs_in_files_and_mails(element: str) -> None:
+    for page in (element, f"<html><body>{element}</body></html>", f"<table><tr>{element}</tr></table>"):
+        assert [] == _bad(mail_safe(page)[0])
+        assert [] == _bad(mail_fragment(page))
+
+
+GLUE = ["<p style='", "'>", '"', "<style>", "</style>", "<!--", "-->", "<svg>", "</svg>", "<html>"]
+SIGNS = ['<body style="', "\\", "/*", "*/", "<", ">", "{", "}", r'content:"\3c/style>"']
+
+
+@settings(derandomize=True, max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*TRICKS, *ELEMENTS, *GLUE, *SIGNS]), max_size=8))
+def test_no_mixture_of_tricks_fetches_or_runs(pieces: list[str]) -> None:
+    page = "".join(pieces)
+    assert [] == _bad(mail_fragment(page))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<section><table><tr><td id="t1">1</td></tr></table><a href="#t1">to the table</a></section>',
+        '<main><article><h2 id="a">A</h2><a name="b">b</a></article></main>',
+        '<p style="background:url(http://t.example/1);color:rgb(1,2,3)">x</p>',
+    ],
+)
+def test_files_and_mails_have_the_same_result(page: str) -> None:
+    made, _ = mail_safe(page)
+    assert made == mail_fragment(page)
+    assert made == mail_fragment(made)
+
+
+def test_anchors_and_sections_stay_in_a_mail() -> None:
+    page = '<section><td id="t1">1</td><a href="#t1">to the table</a></section>'
+    made = mail_fragment(page)
+    assert "<section>" in made
+    assert 'href="#t1"' in made
+
+
+def test_styles_that_compute_something_stay() -> None:
+    css = "width:calc(1px + 2px);color:rgba(1,2,3,.5);background:linear-gradient(red,blue)"
+    assert css == harmless_css(css, [])
+
+
+def test_a_page_in_a_mail_keeps_the_style_of_its_body() -> None:
+    assert 'style="font-family: Arial' in mail_fragment(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("expected", "body"),
+    [(True, "<section>x"), (True, "<!-- x --><p>"), (False, "<ada@example.org> wrote"), (False, "<3 you")],
+)
+def test_html_begins_with_an_element(expected: bool, body: str) -> None:
+    assert expected is is_html(body)

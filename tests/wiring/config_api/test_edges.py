@@ -55,7 +55,13 @@ def test_every_operation_says_what_it_does_and_bodies_are_described() -> None:
         for method, operation in operations.items():
             assert operation.get("description"), f"{method} {path}"
             verb = path.rpartition("/")[2].rpartition(":")[2]
-            if method in {"post", "put", "patch"} and verb not in {"runs", "enable", "disable", "check", "test"}:
+            if method in {"post", "put", "patch"} and verb not in {
+                "runs",
+                "enable",
+                "disable",
+                "check",
+                "test",
+            }:
                 assert "requestBody" in operation, f"{method} {path}"
 
 

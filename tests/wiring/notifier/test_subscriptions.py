@@ -23,10 +23,11 @@ from contracts.events import (
     TaskTriggered,
     TriggerSkipped,
 )
-from notifier.adapters.stored import StoredLogs, StoredPlans
+from notifier.adapters.stored import StoredLogs
 from notifier.domain.model import Status
 from notifier.handlers import subscriptions
 from notifier.use_cases.watch import Watch
+from runtime.plans import StoredPlans
 from support.clock import FakeClock
 from support.fake_ledger import FakeLedger
 from support.fake_objects import FakeObjects

@@ -6,7 +6,7 @@ from functools import partial
 
 from contracts.events import Channel
 from distributor import metrics
-from distributor.adapters.files import StoredFiles, StoredPlans
+from distributor.adapters.files import StoredFiles
 from distributor.adapters.mongo import DELIVERIES, SERVICE, Deliveries
 from distributor.adapters.smtp import SmtpMailer
 from distributor.adapters.spaces import ConfiguredSpaces
@@ -28,6 +28,7 @@ from runtime.egress import Egress
 from runtime.mail import MailTransport
 from runtime.objects import ObjectStore, open_objects
 from runtime.outbox import OutboxRelay
+from runtime.plans import StoredPlans
 from runtime.secrets import Sealer
 from runtime.service import Service
 from runtime.store import open_store
@@ -131,7 +132,7 @@ def _bus(
         subscriptions=subscriptions(
             plan=partial(
                 plan_deliveries,
-                plans=StoredPlans(objects),
+                plans=StoredPlans(objects, max_bytes=settings.max_plan_bytes),
                 rows=rows,
                 clock=clock,
                 margin=timedelta(seconds=settings.delivery_deadline_margin_s),

@@ -6,7 +6,7 @@ from functools import partial
 
 from generator.adapters.configuration import StoredConfiguration
 from generator.adapters.mongo import MongoExecutions, MongoUnits
-from generator.adapters.objects import StoredFiles, StoredPlans
+from generator.adapters.objects import StoredFiles
 from generator.adapters.qlik_gate import MongoBreaker, MongoGate
 from generator.adapters.qlik_questions import QlikQuestions
 from generator.adapters.qlik_reader import QlikReader
@@ -25,11 +25,14 @@ from runtime.clock import SystemClock
 from runtime.configuration import ConfigurationReader
 from runtime.egress import Egress
 from runtime.objects import open_objects
+from runtime.plans import StoredPlans
 from runtime.secrets import Sealer
 from runtime.service import Service
 from runtime.store import Store, open_store
 
 SERVICE = "generator"
+# The units of one plan come one after the other.
+_PLANS = 8
 
 
 async def start(service: Service, settings: GeneratorSettings) -> None:
@@ -46,7 +49,7 @@ async def start(service: Service, settings: GeneratorSettings) -> None:
     sealer = Sealer.from_setting(settings.secret_key) if settings.secret_key else None
     sites = await service.enter(aclosing(await _sites(settings, store, sealer)))
     vault: Vault = SealedVault(sealer) if sealer else NoVault()
-    plans = StoredPlans(objects, max_bytes=settings.max_plan_bytes)
+    plans = StoredPlans(objects, max_bytes=settings.max_plan_bytes, keep=_PLANS)
     # A connection of its own: handlers that still run when consumption stops have events to publish.
     publisher = await service.enter(Bus(settings, service=SERVICE))
     subscriptions: list[Subscription] = []

@@ -166,7 +166,7 @@ class Plans(Protocol):
         """Store a plan under its content and return where."""
         ...
 
-    async def get(self, ref: ObjectRef) -> ExecutionPlan:
+    async def load(self, ref: ObjectRef) -> ExecutionPlan:
         """Return a plan, verified. Raises Permanent when it is damaged or gone."""
         ...
 

@@ -40,8 +40,6 @@ class GeneratorSettings(RuntimeSettings):
     max_deliveries: Annotated[int, Field(ge=1)] = Field(
         default=50_000, description="deliveries of one execution"
     )
-    # 20,000 files with 30,000 deliveries take 15 MiB; a larger plan is a task that should be several.
-    max_plan_bytes: Annotated[int, Field(ge=10_000)] = 64 * _MIB
     default_deadline_s: Annotated[float, Field(ge=1)] = Field(
         default=3600.0, description="for an execution whose task does not exist"
     )

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from notifier.adapters.mongo import EXECUTIONS, MAILS, SERVICE, MongoExecutions
-from notifier.adapters.stored import ConfiguredTasks, StoredLogs, StoredPlans
+from notifier.adapters.stored import ConfiguredTasks, StoredLogs
 from notifier.handlers import subscriptions
 from notifier.settings import NotifierSettings
 from notifier.use_cases.mailing import Post, Sender
@@ -16,6 +16,7 @@ from runtime.ledger import Ledger
 from runtime.mail import MailTransport
 from runtime.objects import open_objects
 from runtime.outbox import OutboxRelay
+from runtime.plans import StoredPlans
 from runtime.service import Service
 from runtime.store import open_store
 
@@ -41,7 +42,7 @@ async def start(service: Service, settings: NotifierSettings) -> None:
 
     watch = Watch(
         executions=executions,
-        plans=StoredPlans(objects),
+        plans=StoredPlans(objects, max_bytes=settings.max_plan_bytes),
         logs=StoredLogs(objects),
         tasks=ConfiguredTasks(ConfigurationReader(store)),
         mails=mails,

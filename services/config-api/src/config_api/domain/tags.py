@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from config_api.domain.drafts import ReportDraft, TaskDraft
 from config_api.domain.errors import Problem
 from contracts.configuration import Report, TaskVersion
-from rendering.phrases import is_html, problems
+from rendering.mail_safe import is_html
+from rendering.phrases import problems
 from rendering.vocabulary import Place
 
 

@@ -1,15 +1,10 @@
-"""Plans, artifacts and Hub files in the object store."""
+"""Artifacts and Hub files in the object store."""
 
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from contracts.base import Artifact, ObjectRef
-from contracts.plan import ExecutionPlan
 from runtime.errors import Permanent, Transient
-
-_MAX_PLAN_BYTES = 256 * 1024 * 1024
 
 
 class Objects(Protocol):
@@ -30,26 +25,6 @@ class Objects(Protocol):
     async def copy(self, ref: ObjectRef, key: str) -> ObjectRef:
         """Copy inside the store."""
         ...
-
-
-class StoredPlans:
-    """Plans of executions, by claim check."""
-
-    def __init__(self, objects: Objects) -> None:
-        """Take the internal bucket."""
-        self._objects = objects
-
-    async def load(self, ref: ObjectRef) -> ExecutionPlan:
-        """Return the plan. Raises Permanent when it is missing, damaged or no plan; Transient otherwise."""
-        body = await self._objects.get(ref, max_bytes=_MAX_PLAN_BYTES)
-        try:
-            return ExecutionPlan.model_validate_json(body)
-        except ValidationError as error:
-            raise Permanent(
-                "plan-unreadable",
-                f"the object {ref.key} is no plan this version can read ({error.error_count()} faults)",
-                "run generator and distributor in the same version, then replay the dead letter",
-            ) from error
 
 
 class StoredFiles:

@@ -15,7 +15,7 @@ _REGULAR_FILE_0644 = 0o100644 << 16
 def write_archive(target: BinaryIO, members: Iterable[tuple[str, bytes | Path]]) -> None:
     """Write an archive of members by name, uncompressed: report formats are compressed already.
 
-    Names have to be unique (`naming.unique_names`); a member may be given as bytes or as a file to read.
+    Names have to be unique (`file_names.unique_names`); a member may be given as bytes or as a file to read.
     """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, source in members:

@@ -16,8 +16,8 @@ from contracts.mailing import due, redirected_subject
 from contracts.plan import PlannedMail
 from distributor.domain.archive import archive_bytes
 from distributor.domain.embedding import fragment, is_html, plain_text
-from distributor.domain.naming import flat_name, unique_names
 from distributor.domain.rows import FileInfo, Row, SettledUnit, UnitKind, generated, missing_units
+from rendering.file_names import safe_name, unique_names
 
 # Base64 in lines of 76 characters: 78 bytes on the wire for 57 bytes of file.
 _BASE64 = 78 / 57
@@ -148,8 +148,8 @@ def _attachments(
 ) -> tuple[list[Attachment], list[DeliveredFile]]:
     single = [unit for unit in mail.attach if unit in artifacts]
     zipped = [unit for unit in mail.zipped if unit in artifacts]
-    archive = [flat_name(mail.zip_name or f"{row.task_name}.zip")] if zipped else []
-    names = unique_names([*(flat_name(artifacts[unit].file_name) for unit in single), *archive])
+    archive = [safe_name(mail.zip_name or f"{row.task_name}.zip")] if zipped else []
+    names = unique_names([*(safe_name(artifacts[unit].file_name) for unit in single), *archive])
     made = [
         Attachment(name, artifacts[unit].content_type, contents[unit])
         for unit, name in zip(single, names, strict=False)
@@ -159,7 +159,7 @@ def _attachments(
         for unit, name in zip(single, names, strict=False)
     ]
     if zipped:
-        members = unique_names(flat_name(artifacts[unit].file_name) for unit in zipped)
+        members = unique_names(safe_name(artifacts[unit].file_name) for unit in zipped)
         content = archive_bytes((name, contents[unit]) for unit, name in zip(zipped, members, strict=True))
         made.append(Attachment(names[-1], "application/zip", content))
         files += [

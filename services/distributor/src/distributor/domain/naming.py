@@ -1,10 +1,10 @@
-"""Names of files: made unique side by side, and refused when they lead elsewhere."""
+"""Paths in a storage space, refused when they lead elsewhere."""
 
-from collections.abc import Iterable
 from pathlib import PurePosixPath
 from unicodedata import category
 
 from contracts.base import Reason
+from rendering import file_names
 
 _MAX_PATH = 1024
 _MAX_PART_BYTES = 255
@@ -12,7 +12,7 @@ _MAX_PART_BYTES = 255
 _UNFIT = frozenset(("Cc", "Zl", "Zp", "Cs"))
 
 
-class PathRefusedError(ValueError):
+class PathRefusedError(file_names.PathRefusedError):
     """A path that does not stay where it belongs; `reason` says what to change."""
 
     def __init__(self, message: str) -> None:
@@ -23,34 +23,6 @@ class PathRefusedError(ValueError):
             message=message,
             remedy="change the storage path of the task: a relative path, with '/' between its parts",
         )
-
-
-def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names in order, a repeated one with a number: 'a.pdf', 'a (2).pdf'.
-
-    Names that differ only in case count as the same: they would overwrite each other on many file systems.
-    """
-    taken: set[str] = set()
-    made = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = _numbered(name, number)
-        taken.add(candidate.casefold())
-        made.append(candidate)
-    return tuple(made)
-
-
-def _numbered(name: str, number: int) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    return f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
-
-
-def flat_name(name: str) -> str:
-    """Return a name that is one path part and no header trouble: for attachments and archive members."""
-    cleaned = "".join("_" if c in '/\\:*?"<>|' or category(c) in _UNFIT else c for c in name)
-    return cleaned.strip(" .") or "file"
 
 
 def relative_parts(path: str) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from contracts.events import DeliveredFile, HubPublication
 from contracts.plan import PlannedHub
-from distributor.domain.naming import flat_name, unique_names
 from distributor.domain.results import Delivered, Result
 from distributor.domain.rows import Row, generated
 from distributor.ports import Commit, Files, Job
+from rendering.file_names import safe_name, unique_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class HubChannel:
         """Copy the files; repeating it writes the same bytes to the same keys, so `commit` is not asked."""
         del commit
         artifacts = generated(job.row, job.outcomes)
-        names = unique_names(flat_name(artifact.file_name) for artifact in artifacts.values())
+        names = unique_names(safe_name(artifact.file_name) for artifact in artifacts.values())
         delivered = []
         for (unit, artifact), name in zip(artifacts.items(), names, strict=True):
             published = await self.files.publish(artifact, f"hub/{job.row.id}/{name}")

@@ -10,10 +10,11 @@ from contracts.base import Artifact, Reason
 from contracts.events import DeliveredFile
 from contracts.plan import PlannedStorage
 from distributor.domain.archive import write_archive
-from distributor.domain.naming import PathRefusedError, flat_name, relative_parts, unique_names
+from distributor.domain.naming import PathRefusedError, relative_parts
 from distributor.domain.results import Delivered, Postponed, Rejected, Result, clipped
 from distributor.domain.rows import generated, missing_units
 from distributor.ports import Commit, Files, Job, Space, SpaceError, Spaces
+from rendering.file_names import safe_name, unique_names
 
 _ZIP = "application/zip"
 
@@ -70,7 +71,7 @@ class StorageChannel:
     async def _save_archive(
         self, job: Job, planned: PlannedStorage, artifacts: Mapping[str, Artifact], space: Space, folder: Path
     ) -> list[DeliveredFile]:
-        names = unique_names(flat_name(artifact.file_name) for artifact in artifacts.values())
+        names = unique_names(safe_name(artifact.file_name) for artifact in artifacts.values())
         members: list[tuple[str, bytes | Path]] = []
         for number, (artifact, name) in enumerate(zip(artifacts.values(), names, strict=True)):
             local = folder / str(number)

@@ -8,11 +8,11 @@ from contracts.configuration import StorageSpace, StorageTarget, TaskVersion
 from contracts.events import Channel
 from contracts.ids import delivery_id
 from contracts.plan import PlannedDelivery, PlannedHub, PlannedMail, PlannedStorage, PlannedUnit
-from generator.domain.names import Namer, safe_name
 from generator.domain.people import Person
 from generator.domain.selections import PlanProblemError
 from generator.domain.units import Draft
 from generator.domain.wording import Wording
+from rendering.file_names import Namer, safe_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from contracts.configuration import Recipient, TaskVersion
 from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReader, PlannedReport, PlannedUnit
 from generator.domain.admission import Fail
 from generator.domain.deliveries import Files, mails, publications, storages
-from generator.domain.names import Namer
 from generator.domain.passwords import NoVault, Vault
 from generator.domain.people import WAYS, Person
 from generator.domain.request import Answer, Catalog, Firing, Limits, Question, Request, SlicedReport
 from generator.domain.selections import PlanProblemError
 from generator.domain.units import Draft, by_unit, drafts
 from generator.domain.wording import Wording
+from rendering.file_names import Namer
 
 # Reasons are for people; what a thousand recipients have in common is said a hundred times, then counted.
 MAX_PROBLEMS = 100

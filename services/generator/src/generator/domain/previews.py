@@ -6,7 +6,6 @@ from contracts.base import Reason, Selection
 from contracts.configuration import OutputFormat, Recipient, Report, Template
 from contracts.events import PreviewRequested, PreviewSettled
 from contracts.plan import PlannedReport, PlannedUnit
-from generator.domain.names import safe_name
 from generator.domain.request import AskValues
 from generator.domain.selections import (
     FieldValue,
@@ -15,6 +14,7 @@ from generator.domain.selections import (
     for_filters,
     with_iteration,
 )
+from rendering.file_names import safe_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from html import escape as escape_html
 
 from contracts.base import Selection
 from contracts.configuration import Report, TaskVersion
-from generator.domain.names import PathRefusedError, safe_folder, safe_name
 from generator.domain.people import Person
 from generator.domain.selections import PlanProblemError, text_of
-from generator.domain.tags import Context, TagError, is_html, render
+from generator.domain.tags import Context, TagError, render
 from generator.domain.units import Draft
+from rendering.file_names import PathRefusedError, part_of_name, safe_folder, safe_name
+from rendering.mail_safe import is_html
 from rendering.model import Meta
 from rendering.vocabulary import Place, facts
 
@@ -70,7 +71,7 @@ class Wording:
         """
         what = f"the storage path of the report {draft.item.report.name!r}"
         try:
-            return safe_folder(self._filled(what, path, self._facts(Place.FOLDER, draft), safe_name))
+            return safe_folder(self._filled(what, path, self._facts(Place.FOLDER, draft), part_of_name))
         except PathRefusedError as error:
             raise PlanProblemError(
                 "path-refused", str(error), "write a path below the storage space"

@@ -145,7 +145,7 @@ class PlanExecution:
         event, at = settled.event, settled.at
         await self.publisher.publish(event, occurred_at=at)
         if event.plan is not None:
-            wanted = list(requests(await self.plans.get(event.plan), event.plan))
+            wanted = list(requests(await self.plans.load(event.plan), event.plan))
             for start in range(0, len(wanted), _BATCH):
                 await self.publisher.publish_all(wanted[start : start + _BATCH], occurred_at=at)
         await self.executions.published(event.execution_id, self.clock.now())

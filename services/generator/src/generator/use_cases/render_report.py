@@ -140,7 +140,7 @@ class RenderReport:
         )
 
     async def _make(self, request: ReportRequested) -> SettledUnit:
-        plan = await self.plans.get(request.plan)
+        plan = await self.plans.load(request.plan)
         if (found := find(plan, request.unit_id)) is None:
             raise Permanent("unit-unknown", f"the plan holds no unit {request.unit_id}", "run the task again")
         unit, report = found

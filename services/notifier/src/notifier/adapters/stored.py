@@ -1,18 +1,13 @@
-"""Plans and logs in the object store, and who is to be told according to the configuration."""
+"""Logs in the object store, and who is to be told according to the configuration."""
 
 import hashlib
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from contracts.base import ObjectRef
-from contracts.plan import ExecutionPlan
 from notifier.domain.letters import Audience
 from runtime.configuration import ConfigurationReader
-from runtime.errors import Permanent
 from runtime.objects import IfExists
 
-_MAX_PLAN_BYTES = 256 * 1024 * 1024
 _MAX_LOG_BYTES = 64 * 1024 * 1024
 
 
@@ -28,26 +23,6 @@ class Objects(Protocol):
     async def get(self, ref: ObjectRef, *, max_bytes: int) -> bytes:
         """Return the bytes of a reference."""
         ...
-
-
-class StoredPlans:
-    """The port `Plans`."""
-
-    def __init__(self, objects: Objects) -> None:
-        """Take the object store."""
-        self._objects = objects
-
-    async def load(self, ref: ObjectRef) -> ExecutionPlan:
-        """Return a plan. Raises Permanent when it is gone or no plan."""
-        data = await self._objects.get(ref, max_bytes=_MAX_PLAN_BYTES)
-        try:
-            return ExecutionPlan.model_validate_json(data)
-        except ValidationError as error:
-            raise Permanent(
-                "plan-invalid",
-                f"The object {ref.key} is no plan this version understands.",
-                "Run the task again.",
-            ) from error
 
 
 class StoredLogs:

@@ -1,4 +1,4 @@
-"""What is looked at before any parser sees an uploaded file (rendering.md, 9)."""
+"""What is looked at before any parser sees an uploaded file."""
 
 import struct
 import zipfile

@@ -47,7 +47,7 @@ def missing_libraries(files: Iterable[Path]) -> Mapping[Path, frozenset[str]]:
 
 def require_libraries(title: str, program: str) -> None:
     """Raise `MissingTool` when the loader lacks a library of a program that is about to be started."""
-    path = Path(program)
+    path = Path(program).resolve()  # the loader looks beside the file itself, not beside a link to it
     names = sorted(missing_libraries([path]).get(path, ()))
     if names:
         packages = sorted({PACKAGES[name] for name in names if name in PACKAGES})

@@ -1,16 +1,14 @@
 """Apache Kafka itself: its jars from Maven Central, one KRaft node that is broker and controller."""
 
-import asyncio
-import fcntl
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standalone.broker import Capabilities, broker_answers
 from standalone.errors import MissingTool, StandaloneError, tail
+from standalone.maven import fetch_jars, is_there, run
 from standalone.ports import HOST
 from standalone.process import Child
 from standalone.server import ProcessServer, connects, find_tool
@@ -18,29 +16,7 @@ from standalone.server import ProcessServer, connects, find_tool
 KAFKA_VERSION = "4.1.0"
 _LOG4J_VERSION = "2.24.3"  # the version Kafka 4.1.0 brings; the slf4j binding must be of the same
 _MINIMUM_JAVA = 17  # of Kafka 4 brokers
-_MAVEN_TIMEOUT_S = 300.0
 _FORMAT_TIMEOUT_S = 60.0
-
-_POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>broadsheet</groupId>
-  <artifactId>kafka-runtime</artifactId>
-  <version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{kafka}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId>
-      <artifactId>log4j-slf4j-impl</artifactId>
-      <version>{log4j}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
 
 _LOG4J = """\
 rootLogger.level = INFO
@@ -83,7 +59,7 @@ class ApacheKafka(ProcessServer):
 
     async def _argv(self) -> Sequence[str]:
         java = await require_java()
-        jars = await fetch_jars(self._cache)
+        jars = await _fetch(self._cache)
         properties = self.data / "server.properties"
         properties.write_text(self._properties(), encoding="utf-8")
         log4j = self.data / "log4j2.properties"
@@ -167,65 +143,17 @@ def missing_for_kafka(cache: Path | None = None) -> str | None:
     """What Apache Kafka lacks on this machine, in words, or None when it can be tried."""
     if shutil.which("java") is None:
         return "no java"
-    if shutil.which("mvn") is None and not _there(_jars(cache or cache_folder())):
+    if shutil.which("mvn") is None and not is_there(_jars(cache or cache_folder())):
         return "no mvn, and its jars are not in the cache"
     return None
 
 
-async def fetch_jars(cache: Path) -> Path:
-    """Folder with the jars of Kafka, downloaded with Maven the first time (45 MB).
-
-    Safe to be called by several processes at once: one downloads, the others wait. Raises `MissingTool` when
-    there is no Maven, `StandaloneError` when the download fails.
-    """
-    jars = _jars(cache)
-    lock = await asyncio.to_thread(_locked, cache / "kafka.lock")
-    try:
-        if not _there(jars):
-            await _download(jars)
-    finally:
-        os.close(lock)
-    return jars
-
-
-def _locked(path: Path) -> int:
-    """Descriptor of a file this process alone holds; close it to let go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
-
-
-def _there(jars: Path) -> bool:
-    return jars.is_dir()  # the folder is renamed into place, so it is never half full
+async def _fetch(cache: Path) -> Path:
+    """Folder with the jars of Kafka (45 MB)."""
+    kafka = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
+    log = f"org.apache.logging.log4j:log4j-slf4j-impl:{_LOG4J_VERSION}"
+    return await fetch_jars(_jars(cache), ApacheKafka.title, kafka, log)
 
 
 def _jars(cache: Path) -> Path:
     return cache / f"kafka-{KAFKA_VERSION}"
-
-
-async def _download(jars: Path) -> None:
-    mvn = find_tool("mvn", "Apache Kafka's jars come through Maven (apt-get install maven)")
-    with tempfile.TemporaryDirectory(dir=jars.parent, prefix="kafka-download-") as folder:
-        pom = Path(folder) / "pom.xml"
-        pom.write_text(_POM.format(kafka=KAFKA_VERSION, log4j=_LOG4J_VERSION), encoding="utf-8")
-        goal = ("dependency:copy-dependencies", f"-DoutputDirectory={folder}/jars")
-        code, output = await run(mvn, "-q", "-B", "-f", str(pom), *goal, timeout_s=_MAVEN_TIMEOUT_S)
-        if code != 0:
-            raise StandaloneError(
-                f"downloading Kafka {KAFKA_VERSION} failed (is Maven Central reachable?):\n{output[-2000:]}"
-            )
-        (Path(folder) / "jars").rename(jars)
-
-
-async def run(*argv: str, timeout_s: float) -> tuple[int, str]:
-    """Exit code and output (stdout and stderr together) of a program, killed after `timeout_s` seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        child = Child(argv[0], argv, log_file=Path(folder) / "out")
-        child.start()
-        try:
-            if not await child.wait(timeout_s):
-                return 124, f"no end after {timeout_s:.0f} s"
-            return child.returncode or 0, child.log_file.read_text(encoding="utf-8", errors="replace")
-        finally:
-            await child.kill()

@@ -7,6 +7,7 @@ from typing import Any
 from rendering.autocorrect import may_hold_tags
 from rendering.flow import Flow, Kind
 from rendering.language import Language, Scope
+from rendering.lists import Lists
 from rendering.marks import Marks
 from rendering.media import Media, size
 from rendering.model import RenderData, RenderOptions, TemplateError
@@ -30,9 +31,12 @@ def fill_docx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
         raise TemplateError("template", "it is no Word document", "Upload a docx file")
     main = found[0]
     media = Media(package, data, options, _folder(main))
-    document = _Document(package, Language(data, options), media, options.limits.part_bytes)
+    warnings: list[str] = []
+    lists = Lists(package, main, warnings)
+    document = _Document(package, Language(data, options), media, lists, options.limits.part_bytes, warnings)
     for part, place in parts_of(package, main):
         document.fill(part, place)
+    lists.save()
     document.warnings.extend(fill_charts(package, Scope(data), options, document.own_charts))
     for settings in package.related(main, "settings"):
         if any(rel.kind == "attachedTemplate" for rel in package.rels(settings)):
@@ -58,9 +62,10 @@ class _Document:
     package: Package
     language: Language
     media: Media
+    lists: Lists
     left: int  # characters all parts together may still grow by
+    warnings: list[str]
     own_charts: set[str] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
 
     def fill(self, part: str, place: str) -> None:
         """Fill one part."""
@@ -70,6 +75,7 @@ class _Document:
         root = self.package.xml(part)
         marks = Marks.of(content)
         charts = _Charts(self, part)
+        self.lists.mark(root, marks)
         steps = Flow(Kind(self._picture, self._blip, charts.step), place, marks).read(root)
         if marks.empty:
             return

@@ -15,6 +15,7 @@ from rendering.images import data_uri, picture
 from rendering.language import Language, Scope, facts_used, is_fact, plain, resolve, rewrite
 from rendering.layout import data_only, font_time, weasyprint_module
 from rendering.model import Cell, Limits, OutputFormat, RenderData, RenderOptions, TemplateError, raw
+from rendering.pdf import archivable
 from rendering.raster import to_png
 from rendering.tags import (
     MAX_BLOCKS,
@@ -32,6 +33,7 @@ from rendering.wide import fitted
 
 PLACE = "template"
 _COST = "broadsheet_spent"
+_WITHOUT_TRANSPARENCY = "1b"  # the level of PDF/A that forbids it
 
 
 def render_html(template: bytes, data: RenderData, options: RenderOptions, *, vectors: bool = True) -> str:
@@ -240,7 +242,19 @@ def to_pdf(page: str, data: RenderData, options: RenderOptions) -> tuple[bytes, 
         content: bytes = document.write_pdf(
             zoom=scale, pdf_identifier=identifier, pdf_variant=variant, **pictures
         )
+    if options.pdf_archive:
+        content = _archived(content, options)
     return content, [*refused, *too_wide]
+
+
+def _archived(content: bytes, options: RenderOptions) -> bytes:
+    found = archivable(content, opaque=options.pdf_archive == _WITHOUT_TRANSPARENCY)
+    if found is None:
+        raise TemplateError(
+            "PDF", "PDF/A-1b cannot hold transparent pictures or colours, and this page has some",
+            "Choose PDF/A-2b, or take out opacity and pictures with transparent parts",
+        )  # fmt: skip
+    return found
 
 
 HTML_OUTPUTS = (OutputFormat.HTML, OutputFormat.PDF, OutputFormat.PNG)

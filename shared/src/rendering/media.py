@@ -33,7 +33,7 @@ class Media:
         """The relationship id of a picture in a part, and the picture."""
         if name not in self._parts:
             image = to_png(picture(name, self.data, self.options, place))
-            part = self.package.free_name(f"{self.folder}/media/broadsheet{{}}.{image.extension}")
+            part = self.package.free_name(f"{self.folder}/media/image{{}}.{image.extension}")
             self.package.write(part, image.content)
             self.package.declare_extension(image.extension, image.mime)
             self._parts[name] = part, image

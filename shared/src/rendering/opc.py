@@ -211,7 +211,9 @@ class Package:
         kinds in ``without`` are dropped.
         """
         folder, file = posixpath.split(name)
-        new = self.free_name(f"{folder}/broadsheet{{}}.{file.rpartition('.')[2]}")
+        stem, _, extension = file.rpartition(".")
+        series = stem.rstrip("0123456789").replace("{", "").replace("}", "") or "part"
+        new = self.free_name(f"{folder.replace('{', '{{').replace('}', '}}')}/{series}{{}}.{extension}")
         self.write(new, self.read(name))
         if any(e.get("PartName", "").lower() == "/" + name.lower() for e in self._tree(TYPES)):
             self.declare(new, self.content_type(name))
@@ -284,7 +286,10 @@ class Package:
         self._tree(TYPES, change=True).insert(0, entry)
 
     def free_name(self, pattern: str) -> str:
-        """The first name of a numbered series that is not taken: ``xl/media/image{}.png``."""
+        """The first name of a numbered series that is not taken: ``xl/media/image{}.png``.
+
+        Series are those Office itself uses: some readers find parts by these names.
+        """
         start = self._numbers.get(pattern, 1)
         number = next(i for i in count(start) if pattern.format(i) not in self)
         self._numbers[pattern] = number

@@ -30,6 +30,8 @@ class Context:
     left: int
     free_id: int = 0
     loops: int = 0
+    turns: list[int] = field(default_factory=list)  # of the loops around, outermost first
+    turn: int = 0
     seen: set[int] = field(default_factory=set)
     page: int = 0
     pages: int = 1
@@ -197,7 +199,10 @@ class For:
         for turn in at.language.loop(self.head, scope, self.place):
             turned = True
             at.spend(1)
+            at.turn += 1
+            at.turns.append(at.turn)
             write_all(self.inner, out, at, turn)
+            at.turns.pop()
         at.loops -= 1
         if not turned:
             write_all(self.otherwise, out, at, scope)

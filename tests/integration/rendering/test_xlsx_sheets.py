@@ -1,5 +1,6 @@
 """Sheets that repeat, vanish or are named by the data; pictures in cells."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -18,6 +19,7 @@ from rendering import (
     inspect,
     render,
 )
+from support.office_files import package_of, package_parts
 from support.report_data import report, table
 from support.workbooks import build, filled, opened, part, texts, values
 
@@ -387,3 +389,40 @@ def test_rules_of_a_sheet_stand_in_each_other() -> None:
         "N AA": [[5], [6]],
         "S CC": [[9], [10]],
     }
+
+
+def test_parts_have_the_names_that_readers_look_for() -> None:
+    def fill(book: Any, sheet: Any) -> None:
+        sheet.write("A1", "{% sheet for c in carriers.rows %}")
+        sheet.write("A2", "{{ c.code }}")
+        sheet.write("A3", "{{ image('logo') }}")
+        chart = book.add_chart({"type": "column"})
+        chart.add_series({"values": "=S!$A$2:$A$2"})
+        sheet.insert_chart("C1", chart)
+
+    logo = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'></svg>"
+    content = filled(build(fill), report(tables={"carriers": CARRIERS}, images={"logo": logo}))
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        names = set(archive.namelist())
+    for number in (1, 2, 3):
+        for series in ("worksheets/sheet", "charts/chart", "drawings/drawing"):
+            assert f"xl/{series}{number}.xml" in names
+    assert "xl/sharedStrings.xml" in names
+    assert "xl/media/image1.png" in names
+    assert values(content, "S (3)")[0][0] == "aa"
+
+
+def test_a_workbook_without_shared_strings_gets_them_under_their_usual_name() -> None:
+    def fill(_: Any, sheet: Any) -> None:
+        sheet.write("A1", "{{ n }} and text")
+
+    with zipfile.ZipFile(BytesIO(build(fill))) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    del parts["xl/sharedStrings.xml"]
+    kept = re.compile(rb"<(?:Override|Relationship) [^>]*sharedStrings[^>]*/>")
+    inline = b't="inlineStr"><is><t>{{ n }} and text</t></is>'
+    parts = {name: kept.sub(b"", body).replace(b't="s"><v>0</v>', inline) for name, body in parts.items()}
+    content = filled(package_of(parts), report({"n": 7}))
+    assert "xl/sharedStrings.xml" in package_parts(content)
+    assert [["7 and text"]] == values(content)
+    assert "7 and text" == opened(content)["S"]["A1"].value

@@ -93,3 +93,13 @@ def test_everything_the_virtual_environment_holds_can_be_loaded_here() -> None:
 def test_an_unknown_group_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == system.main(["desktop"])
     assert "desktop: not a known group. Use browser, office, tests.\n" == capsys.readouterr().err
+
+
+def test_libraries_beside_the_file_of_a_linked_program_are_found(tmp_path: Path) -> None:
+    """`/usr/bin/java` is a link: its libraries stand beside the file it points to."""
+    java = shutil.which("java")
+    if java is None:
+        pytest.skip("no java, so no program with libraries of its own")
+    link = tmp_path / "java"
+    link.symlink_to(Path(java).resolve())
+    require_libraries("Java", str(link))

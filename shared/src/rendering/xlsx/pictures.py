@@ -39,7 +39,7 @@ def _drawing(package: Package, sheet: Sheet) -> str:
     found = package.related(sheet.part, "drawing")
     if found:
         return found[0]
-    part = package.free_name("xl/drawings/broadsheet{}.xml")
+    part = package.free_name("xl/drawings/drawing{}.xml")
     package.write(part, f'<xdr:wsDr xmlns:xdr="{_DRAW}" xmlns:a="{_MAIN}"/>'.encode())
     package.declare(part, "application/vnd.openxmlformats-officedocument.drawing+xml")
     rel = package.add_rel(sheet.part, REL + "/drawing", part)

@@ -157,7 +157,9 @@ class Strings:
             self.root.set("uniqueCount", str(len(self.items) + len(self.new)))
         if not self.part:
             folder = self.book.rpartition("/")[0]
-            self.part = self.package.free_name((folder + "/" if folder else "") + "sharedStrings{}.xml")
+            usual = (folder + "/" if folder else "") + "sharedStrings"
+            name = f"{usual}.xml"  # some readers look for it by its name
+            self.part = name if name not in self.package else self.package.free_name(usual + "{}.xml")
             self.package.declare(self.part, _TYPE + "sharedStrings+xml")
             self.package.add_rel(self.book, _REL + "sharedStrings", self.part)
         before, _, after = serialize(self.root).partition(f"<?{_MARK} here?>".encode())

@@ -22,7 +22,7 @@ from config_api.adapters.template_check import TemplateInspector
 from config_api.adapters.view_store import MongoViews
 from config_api.handlers.bus import subscriptions
 from config_api.handlers.console import console
-from config_api.handlers.gate import Gate, only_known_parameters
+from config_api.handlers.gate import Gate, only_known_bodies, only_known_parameters
 from config_api.handlers.pages import public_pages
 from config_api.handlers.problems import install
 from config_api.handlers.reports_page import report_pages
@@ -179,7 +179,9 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
         redoc_url=None,
     )
     gate = Gate(parts.identity, secure=settings.cookie_secure)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known_parameters)])
+    api = APIRouter(
+        prefix="/api/v1", dependencies=[Depends(only_known_parameters), Depends(only_known_bodies)]
+    )
     # What has a fixed path comes before what takes any id in its place.
     api.include_router(running(parts.runs, parts.hub, gate))
     api.include_router(administration(parts.audit, parts.identity, gate))

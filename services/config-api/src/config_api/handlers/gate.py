@@ -1,15 +1,19 @@
 """Who is asking: an API key or a session, and that a form was really sent by its page."""
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
+from fastapi.params import Form
+from pydantic import BaseModel
 from starlette.datastructures import FormData
 
 from config_api.domain.errors import ForbiddenError, InvalidError, Problem, SignInError
 from config_api.domain.identity import Session
 from config_api.domain.rights import Actor
+from config_api.domain.validation import unknown_fields, unstorable
 from config_api.use_cases.identity import Identity
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -34,6 +38,49 @@ async def only_known_parameters(request: Request) -> None:
     if unknown:
         remedy = f"this call knows {', '.join(known)}" if known else "this call has no parameters"
         raise InvalidError(*(Problem(name, "is no parameter of this call", remedy) for name in unknown))
+
+
+async def only_known_bodies(request: Request) -> None:
+    """Refuse a body where the call takes none, and fields of a form that it does not have (a dependency).
+
+    An option that is passed over in silence does something else than was asked for. Fields of JSON bodies are
+    looked at where they are read: their models forbid what they do not know, and `nothing_unknown` finds it
+    at any depth. Raises InvalidError.
+    """
+    route = request.scope["route"]
+    if route.body_field is None:
+        async for part in request.stream():
+            if part:
+                raise InvalidError(
+                    Problem(
+                        "", "this call takes no body, and one was sent", "send the request without a body"
+                    )
+                )
+        return
+    known = sorted(_form_fields(route.dependant))
+    if not known:
+        return
+    unknown = [name for name in await request.form() if name not in known]
+    if unknown:
+        remedy = f"this call knows {', '.join(known)}"
+        raise InvalidError(*(Problem(name, "is not a field of this form", remedy) for name in unknown))
+
+
+async def nothing_unknown(request: Request, parsed: BaseModel, *, besides: Collection[str] = ()) -> None:
+    """Raise InvalidError for fields, at any depth, that nothing was made of or that cannot be stored.
+
+    `parsed` is what the JSON body became, `besides` are top-level fields that may be sent without effect.
+    """
+    sent = await request.json()
+    without = {key: value for key, value in sent.items() if key not in besides}
+    problems = [*unstorable(sent), *unknown_fields(without, parsed.model_dump(mode="json"))]
+    if problems:
+        raise InvalidError(*problems)
+
+
+def _form_fields(dependant: Dependant) -> set[str]:
+    own = {each.alias for each in dependant.body_params if isinstance(each.field_info, Form)}
+    return own.union(*(_form_fields(each) for each in dependant.dependencies))
 
 
 def _parameters(dependant: Dependant) -> set[str]:

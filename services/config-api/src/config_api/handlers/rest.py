@@ -6,16 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from config_api.domain.changes import Stored, shown
-from config_api.domain.drafts import READ_ONLY, Draft, Slug, TemplateDraft
+from config_api.domain.drafts import READ_ONLY, Slug, TemplateDraft
 from config_api.domain.errors import InvalidError, Problem, RefusedError, TooLargeError
 from config_api.domain.kinds import CONNECTION, GROUP, RECIPIENT, REPORT, STORAGE, TASK, TEMPLATE, Kind
 from config_api.domain.rights import Actor
-from config_api.domain.validation import unknown_fields, unstorable
 from config_api.handlers.downloads import attachment
-from config_api.handlers.gate import Gate
+from config_api.handlers.gate import Gate, nothing_unknown
 from config_api.handlers.problems import PreconditionMissingError, of_refusal, problem_body
 from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.sites import KnownApps
@@ -27,8 +26,13 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(description="`next` of the page before")]
 
 
+_WITHOUT_EFFECT = READ_ONLY | {"kind"}
+
+
 class Ids(BaseModel):
     """Several objects of one kind."""
+
+    model_config = ConfigDict(extra="forbid")
 
     ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
 
@@ -85,7 +89,7 @@ def _writing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: Ga
 
     async def create(request: Request, body: Any, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
         """Create an object; `id` may be chosen by the caller."""
-        await _nothing_unknown(request, body)
+        await nothing_unknown(request, body, besides=_WITHOUT_EFFECT)
         warnings = await apps.screen(kind, None, body, actor)
         stored = await configuration.create(kind, body, actor)
         return _object(stored, status=201, warnings=warnings)
@@ -114,7 +118,7 @@ def _changing(kind: Kind, configuration: Configuration, apps: KnownApps, gate: G
         if_match: IfMatch = None,
     ) -> Response:
         """Replace an object as a whole; 412 when somebody changed it meanwhile, 428 without If-Match."""
-        await _nothing_unknown(request, body)
+        await nothing_unknown(request, body, besides=_WITHOUT_EFFECT)
         expected = await expected_revision(configuration, kind, key, actor, if_match)
         warnings = await apps.screen(kind, key, body, actor)
         stored = await configuration.change(kind, key, body, actor, expected=expected)
@@ -227,15 +231,6 @@ def _result(key: str, refusal: RefusedError | None) -> dict[str, Any]:
         if refusal is None
         else {"id": key, "done": False, "problem": of_refusal(refusal)}
     )
-
-
-async def _nothing_unknown(request: Request, draft: Draft) -> None:
-    """Raise InvalidError for fields, at any depth, that nothing was made of or that cannot be stored."""
-    sent = await request.json()
-    without = {key: value for key, value in sent.items() if key not in READ_ONLY | {"kind"}}
-    problems = [*unstorable(sent), *unknown_fields(without, draft.model_dump(mode="json"))]
-    if problems:
-        raise InvalidError(*problems)
 
 
 async def _read(file: UploadFile, most: int) -> bytes:

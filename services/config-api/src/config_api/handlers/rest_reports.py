@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from config_api.domain.findings import Checked
 from config_api.domain.previews import PreviewWish
 from config_api.domain.rights import Actor
 from config_api.handlers.downloads import attachment
-from config_api.handlers.gate import Gate
+from config_api.handlers.gate import Gate, nothing_unknown
 from config_api.use_cases.checking import Checking
 from config_api.use_cases.previews import Previews
 
@@ -34,19 +34,20 @@ def _previews(previews: Previews, gate: Gate) -> APIRouter:
 
     @router.post("/reports/{key}/preview", status_code=202, name="preview a report")
     async def ask(
-        key: str, body: PreviewWish, actor: Annotated[Actor, Depends(gate.actor)]
+        request: Request, key: str, body: PreviewWish, actor: Annotated[Actor, Depends(gate.actor)]
     ) -> dict[str, Any]:
         """Ask for a report as it would be, with filters of your own; it is delivered to nobody.
 
         Only who asked, and administrators, may fetch it.
         """
-        request = await previews.ask(key, body, actor)
+        await nothing_unknown(request, body)
+        asked = await previews.ask(key, body, actor)
         return {
-            "preview_id": request.preview_id,
-            "report_id": request.report_id,
-            "deadline_at": request.deadline_at,
-            "status_url": f"/api/v1/previews/{request.preview_id}",
-            "file_url": f"/api/v1/previews/{request.preview_id}/file",
+            "preview_id": asked.preview_id,
+            "report_id": asked.report_id,
+            "deadline_at": asked.deadline_at,
+            "status_url": f"/api/v1/previews/{asked.preview_id}",
+            "file_url": f"/api/v1/previews/{asked.preview_id}/file",
         }
 
     @router.get("/previews/{preview_id}", name="read a preview")

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from config_api.domain.errors import InvalidError, Problem
 from config_api.domain.hub import HubFile
 from config_api.domain.projection import DELIVERIES, NOTIFICATIONS, UNITS
 from config_api.domain.rights import Actor
+from config_api.domain.runs import RunDraft
 from config_api.handlers.downloads import attachment
-from config_api.handlers.gate import Gate
+from config_api.handlers.gate import Gate, nothing_unknown
 from config_api.ports import ExecutionQuery
 from config_api.use_cases.hub import Hub
 from config_api.use_cases.runs import Runs
@@ -35,20 +36,32 @@ def _executions(runs: Runs, gate: Gate) -> APIRouter:
 
     @router.post("/tasks/{key}/runs", status_code=202, name="run a task now")
     async def run_now(
+        request: Request,
         key: str,
         actor: Annotated[Actor, Depends(gate.actor)],
+        body: RunDraft | None = None,
         idempotency_key: Annotated[
             str | None, Header(description="the same key asks for the same run, however often it is sent")
         ] = None,
     ) -> dict[str, Any]:
-        """Ask for a run; it begins as soon as a generator is free. 409 when the task is disabled."""
-        request = await runs.run_now(key, idempotency_key, actor)
+        """Ask for a run; it begins as soon as a generator is free. 409 when the task is disabled.
+
+        The body is optional and changes this run alone. `test_mode` sends every mail to its address, as test
+        mode of the task does. `recipients` names the only recipients who get anything by mail or in the Hub;
+        copies (Cc, Bcc) are left out. `hold` lists what gets nothing: `storage`, `hub`. The options are part
+        of what an Idempotency-Key stands for: the same key with other options is refused with 422.
+        """
+        if body is not None:
+            await nothing_unknown(request, body)
+        options = body.options() if body is not None else None
+        asked = await runs.run_now(key, idempotency_key, actor, options)
         return {
-            "execution_id": request.execution_id,
-            "task_id": request.task_id,
-            "requested_by": request.requested_by,
-            "requested_at": request.requested_at,
-            "status_url": f"/api/v1/executions/{request.execution_id}",
+            "execution_id": asked.execution_id,
+            "task_id": asked.task_id,
+            "requested_by": asked.requested_by,
+            "requested_at": asked.requested_at,
+            "options": asked.options.model_dump(mode="json") if asked.options else None,
+            "status_url": f"/api/v1/executions/{asked.execution_id}",
         }
 
     @router.get("/executions", name="list executions")

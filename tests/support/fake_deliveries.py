@@ -61,7 +61,7 @@ class FakeDeliveries:
         for row in rows:
             await self._pace()
             if row.id not in self.kept:
-                self.kept[row.id] = Kept(row, list(dict.fromkeys(row.planned.units)))
+                self.kept[row.id] = Kept(row, list(row.waits_for))
                 new += 1
         return new
 

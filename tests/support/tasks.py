@@ -1,6 +1,7 @@
 """Tasks, reports and people for tests of planning, said in few words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from contracts.configuration import (
 )
 from contracts.events import TriggerInfo, TriggerKind
 from contracts.plan import ExecutionPlan
+from contracts.runs import RunOptions
 from contracts.triggers import ScheduleTrigger
 from generator.domain.admission import Fail
 from generator.domain.planning import Sources, plan
@@ -67,6 +69,10 @@ def trigger(kind: TriggerKind = TriggerKind.SCHEDULE, **changes: Any) -> Trigger
 
 def firing(**changes: Any) -> Firing:
     return Firing(EXECUTION, "task", trigger(**changes), NOW)
+
+
+def fired_with(**options: Any) -> Firing:
+    return replace(firing(), options=RunOptions.model_validate(options))
 
 
 def schedule(**changes: Any) -> ScheduleTrigger:
@@ -198,9 +204,11 @@ def planned(
     firing_: Firing | None = None,
 ) -> ExecutionPlan | Fail:
     vault = FakeVault()
-    request = prepare(version, catalog_, vault)
+    fired = firing_ or firing()
+    only = fired.options.recipients if fired.options else None
+    request = prepare(version, catalog_, vault, only=only)
     given = answers if answers is not None else answered(questions(request), values, verdict)
-    sources = Sources(firing_ or firing(), version, catalog_, NOW, DEADLINE, vault)
+    sources = Sources(fired, version, catalog_, NOW, DEADLINE, vault)
     return plan(sources, request, given, limits)
 
 

@@ -405,12 +405,25 @@ class NotificationSettings(Wire):
     bcc: tuple[Email, ...] = ()
 
 
+class Destination(StrEnum):
+    """Where reports go besides mail."""
+
+    STORAGE = "storage"
+    HUB = "hub"
+
+
 class TestMode(Wire):
-    """While set, every mail of the task goes to one address."""
+    """While set, every mail of the task goes to one address, and storage and Hub get nothing."""
 
     __test__ = False
 
-    address: Email
+    address: Email = Field(description="gets every mail of the task, the outcome mails included")
+    deliver: tuple[Destination, ...] = Field(
+        default=(),
+        max_length=2,
+        description="destinations that get the files in test mode all the same; deliveries to the others are "
+        "skipped with the reason `held-back`",
+    )
 
 
 class TriggerSeries(Wire):

@@ -12,6 +12,7 @@ from pydantic import Field
 from contracts.base import Artifact, Event, ExecutionId, Id, ObjectRef, Reason, Selection, Utc, Wire
 from contracts.mailing import MailAddress
 from contracts.output import OutputOptions
+from contracts.runs import RunOptions
 
 TaskName = Annotated[
     str,
@@ -67,6 +68,7 @@ class TaskTriggered(Event):
     task_id: Id
     trigger: TriggerInfo
     priority: Annotated[int, Field(ge=1, le=100)] = 50
+    options: RunOptions | None = Field(default=None, description="what this run alone does otherwise")
 
 
 class TriggerSkipped(Event):
@@ -104,9 +106,12 @@ class ExecutionPlanned(Event):
     reason: Reason | None = None
     plan: ObjectRef | None = Field(default=None, description="the ExecutionPlan document")
     unit_count: Annotated[int, Field(ge=0)] = 0
-    delivery_count: Annotated[int, Field(ge=0)] = 0
+    delivery_count: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="when planning failed: deliveries that were to be made, all of which failed"
+    )
     deadline_at: Utc
     test_mode: bool = False
+    options: RunOptions | None = Field(default=None, description="as asked for with the run")
     problems: tuple[Reason, ...] = ()
 
 

@@ -20,6 +20,7 @@ from contracts.configuration import (
 )
 from contracts.events import Channel, TriggerInfo
 from contracts.output import NativeExport, OutputOptions
+from contracts.runs import RunOptions
 
 
 class PlannedReport(Wire):
@@ -101,16 +102,25 @@ class PlannedHub(Wire):
 
 
 class PlannedDelivery(Wire):
-    """One row of the delivery ledger, as planned. Exactly one of mail, storage and hub is set."""
+    """One row of the delivery ledger, as planned.
+
+    Exactly one of mail, storage and hub is set; none of them when it cannot be delivered (`failed`).
+    """
 
     id: Id
     channel: Channel
     target: str
     recipient_id: str | None = None
-    units: Annotated[tuple[Id, ...], Field(min_length=1)]
+    units: tuple[Id, ...] = Field(description="at least one, unless `failed` says why there is none")
     mail: PlannedMail | None = None
     storage: PlannedStorage | None = None
     hub: PlannedHub | None = None
+    failed: Reason | None = Field(
+        default=None, description="decided while planning: it cannot be delivered, and settles as failed"
+    )
+    held: Reason | None = Field(
+        default=None, description="decided while planning: this run delivers it to nobody; settles as skipped"
+    )
 
 
 class ExecutionPlan(Wire):
@@ -130,3 +140,4 @@ class ExecutionPlan(Wire):
     deliveries: tuple[PlannedDelivery, ...] = ()
     notification: NotificationSettings = NotificationSettings()
     problems: tuple[Reason, ...] = ()
+    options: RunOptions | None = Field(default=None, description="as asked for with the run")

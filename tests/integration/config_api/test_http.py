@@ -11,7 +11,8 @@ from config_api.domain.errors import ConflictError, SignInError
 from config_api.domain.rights import Role
 from config_api.reference import openapi
 from config_api.use_cases.identity import COMMAND
-from contracts.events import DeliverySucceeded
+from contracts.events import DeliverySucceeded, TaskTriggered
+from contracts.runs import RunOptions
 from support.config_api_events import ARTIFACT, road
 from support.config_api_kit import ADMIN, PASSWORD, RECIPIENT, Kit, configure
 
@@ -215,6 +216,84 @@ async def test_run_now_is_one_run_per_key_and_none_when_disabled(kit: Kit, admin
     assert refused.status_code == 409
     assert "/enable" in refused.json()["remedy"]
     assert (await admin.post("/api/v1/tasks/none/runs")).status_code == 404
+
+
+RUNS = "/api/v1/tasks/daily-delays/runs"
+TEST_MODE = {"address": "me@example.com", "deliver": []}
+
+
+async def test_options_of_a_run_travel_with_it_and_leave_the_task_alone(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    await configure(admin)
+    before = (await admin.get("/api/v1/tasks/daily-delays")).json()
+    options = {"test_mode": TEST_MODE, "recipients": ["ann"], "hold": ["storage", "hub"]}
+    answer = await admin.post(RUNS, json=options)
+    assert (answer.status_code, answer.json()["options"]) == (202, options)
+    (request,) = [document async for document in kit.store.collection("config_run_requests").find({})]
+    event = TaskTriggered.model_validate_json(request["outbox"][0]["body"])
+    assert event.options == RunOptions.model_validate(options)
+    assert (await admin.get("/api/v1/tasks/daily-delays")).json() == before
+    await kit.record(event)
+    shown = (await admin.get(answer.json()["status_url"])).json()
+    assert shown["options"] == options
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"test_mod": TEST_MODE}, "test_mod"),
+        ({"test_mode": {**TEST_MODE, "adress": "x"}}, "test_mode.adress"),
+        ({"test_mode": {"address": "nobody"}}, "test_mode.address"),
+        ({"test_mode": {"address": "a@b@c.example"}}, "test_mode.address"),
+        ({"test_mode": "me@example.com"}, "test_mode"),
+        ({"recipients": []}, "recipients"),
+        ({"recipients": ["nobody"]}, "recipients.0"),
+        ({"recipients": ["ann", "stranger"]}, "recipients.1"),
+        ({"recipients": ["off"]}, "recipients.0"),
+        ({"hold": ["email"]}, "hold.0"),
+        ([], ""),
+        ("me@example.com", ""),
+    ],
+)
+async def test_options_that_do_not_fit_are_refused_and_nothing_runs(
+    kit: Kit, admin: httpx.AsyncClient, body: object, field: str
+) -> None:
+    await configure(admin)
+    await admin.post("/api/v1/recipients", json={"id": "stranger", "name": "S", "email": "s@example.com"})
+    await admin.post("/api/v1/recipients", json={"id": "off", "name": "O", "enabled": False})
+    answer = await admin.post(RUNS, json=body)
+    assert answer.status_code == 422, answer.text
+    assert [each["field"] for each in answer.json()["problems"]] == [field]
+    assert await kit.store.collection("config_run_requests").count_documents({}) == 0
+
+
+async def test_an_idempotency_key_stands_for_one_body(admin: httpx.AsyncClient) -> None:
+    await configure(admin)
+    key = {"Idempotency-Key": "k"}
+    first = await admin.post(RUNS, json={"test_mode": TEST_MODE}, headers=key)
+    same = await admin.post(RUNS, json={"test_mode": TEST_MODE, "hold": []}, headers=key)
+    assert first.json() == same.json()
+    for other in ({"json": {"hold": ["hub"], "test_mode": TEST_MODE}}, {}):
+        refused = await admin.post(RUNS, headers=key, **other)  # type: ignore[arg-type]
+        assert refused.status_code == 422
+        assert refused.json()["problems"][0]["field"] == "Idempotency-Key"
+
+
+async def test_no_call_swallows_a_body_or_a_field(admin: httpx.AsyncClient) -> None:
+    """Every operation of the API, with a body where it takes none and with a field it does not know."""
+    await configure(admin)
+    for path, operations in (await admin.get("/api/openapi.json")).json()["paths"].items():
+        for method, operation in operations.items():
+            url = re.sub(r"\{\w+\}", "x", path)
+            takes = operation.get("requestBody", {}).get("content", {})
+            content: dict[str, object] = {"json": {"nonsense": 1}}
+            if takes and "application/json" not in takes:
+                content = {"data": {"nonsense": "1"}, "files": {"file": ("x.html", b"x")}}
+            answer = await admin.request(method.upper(), url, **content)  # type: ignore[arg-type]
+            assert answer.status_code == 422, f"{method} {path}: {answer.status_code} {answer.text}"
+            fields = {each["field"] for each in answer.json()["problems"]}
+            assert fields & {"nonsense", ""}, f"{method} {path}: {fields}"
 
 
 async def _hub(kit: Kit) -> str:

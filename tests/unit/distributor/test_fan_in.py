@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.events import DeliverySkipped, Disposition, UnitEvent
+from contracts.base import Reason
+from contracts.events import DeliveryFailed, DeliverySkipped, Disposition, UnitEvent
 from contracts.plan import ExecutionPlan
 from distributor.domain.rows import State
 from distributor.use_cases.fan_in import advance, plan_deliveries, settle_unit
@@ -132,16 +133,44 @@ async def test_a_row_waits_for_every_unit_of_its_own() -> None:
     assert set(rows.states().values()) == {"ready"}
 
 
-async def test_a_row_without_any_file_is_skipped_with_the_reasons_of_its_units() -> None:
+async def test_a_row_all_of_whose_files_were_left_out_is_skipped_with_their_reasons() -> None:
+    plan = make.plan(make.mail_delivery("a", "b"))
+    rows = rows_with()
+    for event in (make.skipped("a", "no data"), make.skipped("b", "weekend")):
+        await message(rows, plan, event)()
+    await message(rows, plan, None)()
+    (event,) = rows.events(plan.deliveries[0].id)
+    assert isinstance(event, DeliverySkipped)
+    assert (event.reason.code, event.reason.message) == ("nothing-generated", "no data; weekend")
+    assert event.attempts == 0
+
+
+async def test_a_row_without_any_file_fails_when_one_could_not_be_made() -> None:
     plan = make.plan(make.mail_delivery("a", "b"))
     rows = rows_with()
     for event in (make.skipped("a", "no data"), make.failed("b", "template broken")):
         await message(rows, plan, event)()
     await message(rows, plan, None)()
     (event,) = rows.events(plan.deliveries[0].id)
-    assert isinstance(event, DeliverySkipped)
-    assert (event.reason.code, event.reason.message) == ("nothing-generated", "no data; template broken")
-    assert event.attempts == 0
+    assert isinstance(event, DeliveryFailed)
+    assert (event.reason.code, event.reason.message) == (
+        "files-failed",
+        "No file of this delivery could be made: no data; template broken",
+    )
+
+
+async def test_what_the_plan_decided_settles_at_once_and_needs_no_file() -> None:
+    why = Reason(code="tag-wrong", message="The subject has a wrong tag.")
+    mail = make.mail_delivery("a").model_copy(update={"mail": None, "failed": why})
+    hub = make.hub_delivery("b").model_copy(update={"held": Reason(code="held-back", message="Test mode.")})
+    plan = make.plan(mail, hub)
+    rows = rows_with()
+    await message(rows, plan, None)()
+    assert rows.states() == {mail.id: "failed", hub.id: "skipped"}
+    (failed,), (skipped,) = rows.events(mail.id), rows.events(hub.id)
+    assert isinstance(failed, DeliveryFailed)
+    assert isinstance(skipped, DeliverySkipped)
+    assert (failed.reason, skipped.reason.code) == (why, "held-back")
 
 
 async def test_the_first_outcome_of_a_unit_stays() -> None:

@@ -27,6 +27,7 @@ from support.tasks import (
     condition,
     entry,
     failed,
+    fired_with,
     firing,
     fixed,
     group,
@@ -49,6 +50,12 @@ def mail_of(plan: ExecutionPlan, recipient: str) -> PlannedMail:
 
 def by_channel(plan: ExecutionPlan, channel: Channel) -> list[PlannedDelivery]:
     return [each for each in plan.deliveries if each.channel is channel]
+
+
+def outcomes(plan: ExecutionPlan) -> dict[str | None, str]:
+    """Return by recipient whether the mail is planned, or the code of why it is not."""
+    mails = by_channel(plan, Channel.EMAIL)
+    return {each.recipient_id: each.failed.code if each.failed else "planned" for each in mails}
 
 
 def codes(problems: tuple[Reason, ...]) -> list[str]:
@@ -111,7 +118,7 @@ def test_a_person_without_the_attribute_gets_no_file_and_the_others_theirs() -> 
         reports=(entry(filters=(by_attribute("Airline", "airline"),)),), recipients=(to("ann"), to("bob"))
     )
     plan = made(version, catalog(people=[person("ann"), person("bob", airline="UA")]))
-    assert [each.recipient_id for each in plan.deliveries] == ["bob"]
+    assert outcomes(plan) == {"ann": "recipient-attribute-missing", "bob": "planned"}
     assert codes(plan.problems) == ["recipient-attribute-missing"]
     assert "Ann" in plan.problems[0].message
 
@@ -122,7 +129,7 @@ def test_a_person_outside_the_fixed_filters_gets_no_file() -> None:
         recipients=(to("ann"), to("bob")),
     )
     plan = made(version, catalog(people=[person("ann", airline="AA"), person("bob", airline="UA")]))
-    assert [each.recipient_id for each in plan.deliveries] == ["bob"]
+    assert outcomes(plan) == {"ann": "filters-exclude-each-other", "bob": "planned"}
     assert codes(plan.problems) == ["filters-exclude-each-other"]
 
 
@@ -324,12 +331,55 @@ def test_rights_keep_their_scope() -> None:
     assert len(by_channel(plan, Channel.HUB)) == 2
 
 
-def test_disabled_people_get_nothing_and_are_no_problem() -> None:
+def test_disabled_people_get_nothing_and_are_named() -> None:
     version = task(recipients=(to("ann"), to(group_id="team")))
     people = [person("ann"), person("bob", enabled=False)]
     plan = made(version, catalog(people=people, groups=[group("team", "bob")]))
     assert [each.recipient_id for each in plan.deliveries] == ["ann"]
-    assert not plan.problems
+    assert [(each.code, each.message) for each in plan.problems] == [
+        ("recipient-disabled", "Bob gets nothing, because the recipient 'bob' is disabled.")
+    ]
+
+
+def test_a_group_without_members_is_named() -> None:
+    version = task(recipients=(to("ann"), to(group_id="team")))
+    plan = made(version, catalog(groups=[group("team")]))
+    assert codes(plan.problems) == ["group-empty"]
+
+
+def test_a_hub_report_that_nobody_may_see_there_is_named() -> None:
+    version = task(
+        reports=(entry(hub=HubSettings(publish=True)),), recipients=(to("ann", hub=False, email=True),)
+    )
+    assert codes(made(version, catalog()).problems) == ["hub-without-readers"]
+
+
+def test_a_person_whose_own_value_has_no_file_is_named() -> None:
+    own = {"scope": Scope.OWN, "scope_attribute": "airline"}
+    version = task(recipients=(to("ann", **own), to("bob", **own)))
+    people = [person("ann", airline="AA"), person("bob", airline="ZZ")]
+    plan = made(version, catalog(reports=[report(iteration=over())], people=people), values=["AA", "UA"])
+    assert [(each.code, each.message) for each in plan.problems] == [
+        ("no-own-file", "Bob gets no file of the report 'Flights': it has none for 'ZZ'.")
+    ]
+
+
+def test_whoever_gets_no_file_because_none_can_be_planned_has_a_failed_delivery_on_each_way() -> None:
+    version = task(
+        reports=(
+            entry(storage=(StorageTarget(storage_id="share"),), hub=HubSettings(publish=True)),
+            entry("tr2", "delays", attach=False, storage=(StorageTarget(storage_id="share"),)),
+        )
+    )
+    reports = [report(file_name="{{ nonsense }}"), report("delays")]
+    plan = made(version, catalog(reports=reports, storage=[space()]))
+    assert [(each.channel.value, each.failed.code if each.failed else None) for each in plan.deliveries] == [
+        ("email", "tag-wrong"),
+        ("storage", None),
+        ("storage", "tag-wrong"),
+        ("hub", "tag-wrong"),
+    ]
+    assert len({each.id for each in plan.deliveries}) == 4
 
 
 @pytest.mark.parametrize(
@@ -370,11 +420,73 @@ def test_a_person_without_an_address_is_told_and_his_file_is_not_made() -> None:
     people = [person("ann", email=None, airline="AA"), person("bob", airline="UA")]
     plan = made(version, catalog(people=people))
     assert codes(plan.problems) == ["recipient-without-address"]
+    assert outcomes(plan) == {"ann": "recipient-without-address", "bob": "planned"}
     assert selected(plan) == [{"Airline": ("UA",)}]
 
 
 def test_a_task_without_reports_fails() -> None:
     assert failed(task(reports=()), catalog()).reason.code == "task-empty"
+
+
+# --- options of a run, and test mode ---------------------------------------------------------------
+
+
+TESTER = {"address": "test@example.com"}
+EVERYWHERE = entry(storage=(StorageTarget(storage_id="share"),), hub=HubSettings(publish=True))
+
+
+def held(plan: ExecutionPlan) -> list[str]:
+    return [each.channel.value for each in plan.deliveries if each.held is not None]
+
+
+@pytest.mark.parametrize(
+    ("options", "of_task", "address", "kept_back"),
+    [
+        ({}, None, None, []),
+        ({"test_mode": TESTER}, None, "test@example.com", ["storage", "hub"]),
+        ({"test_mode": {**TESTER, "deliver": ["hub"]}}, None, "test@example.com", ["storage"]),
+        ({"hold": ["hub"]}, None, None, ["hub"]),
+        ({}, {"address": "own@example.com"}, "own@example.com", ["storage", "hub"]),
+        ({}, {"address": "own@example.com", "deliver": ["storage", "hub"]}, "own@example.com", []),
+        (
+            {"hold": ["hub"]},
+            {"address": "own@example.com", "deliver": ["storage", "hub"]},
+            "own@example.com",
+            ["hub"],
+        ),
+        ({"test_mode": TESTER}, {"address": "own@example.com"}, "test@example.com", ["storage", "hub"]),
+    ],
+)
+def test_test_mode_and_the_options_of_a_run_say_where_files_go(
+    options: dict[str, object], of_task: dict[str, object] | None, address: str | None, kept_back: list[str]
+) -> None:
+    mode = TestMode.model_validate(of_task) if of_task else None
+    version = task(reports=(EVERYWHERE,), test_mode=mode, mail=MailSettings(cc=("boss@example.com",)))
+    plan = made(version, catalog(storage=[space()]), firing_=fired_with(**options))
+    assert (plan.test_address, held(plan)) == (address, kept_back)
+    assert {each.held.code for each in plan.deliveries if each.held} <= {"held-back"}
+    assert mail_of(plan, "ann").cc == (() if address else ("boss@example.com",))
+    assert len(plan.units) == 1, "files that are held back are made, to be looked at"
+
+
+def test_a_run_for_some_recipients_reaches_nobody_else() -> None:
+    version = task(
+        reports=(EVERYWHERE,),
+        recipients=(to("ann"), to(group_id="team")),
+        mail=MailSettings(cc=("boss@example.com",), bcc=("audit@example.com",)),
+    )
+    people = [person("ann"), person("bob"), person("cyd", enabled=False)]
+    shop = catalog(people=people, groups=[group("team", "bob", "cyd")], storage=[space()])
+    plan = made(version, shop, firing_=fired_with(recipients=["bob"]))
+    assert outcomes(plan) == {"bob": "planned"}
+    assert (mail_of(plan, "bob").cc, mail_of(plan, "bob").bcc) == ((), ())
+    assert [each.hub.visible_to for each in plan.deliveries if each.hub] == [("bob",)]
+    assert plan.problems == ()
+
+
+def test_whoever_was_taken_out_of_the_task_meanwhile_is_named() -> None:
+    plan = made(task(), catalog(), firing_=fired_with(recipients=["ann", "gone"]))
+    assert codes(plan.problems) == ["recipient-not-in-task"]
 
 
 # --- mails ---------------------------------------------------------------------------------------
@@ -458,8 +570,14 @@ def test_a_wrong_tag_in_the_subject_stops_mails_and_nothing_else() -> None:
         reports=(entry(storage=(StorageTarget(storage_id="share"),)),),
     )
     plan = made(version, catalog(storage=[space()]))
-    assert [each.channel for each in plan.deliveries] == [Channel.STORAGE]
+    assert [each.channel for each in plan.deliveries] == [Channel.EMAIL, Channel.STORAGE]
+    assert outcomes(plan)["ann"] == "tag-wrong"
     assert codes(plan.problems) == ["tag-wrong"]
+
+
+def test_when_nothing_can_be_planned_the_failed_deliveries_are_counted() -> None:
+    found = failed(task(mail=MailSettings(subject="{{ nonsense }}")), catalog())
+    assert (found.reason.code, found.deliveries) == ("tag-wrong", 1)
 
 
 @pytest.mark.parametrize("way", ["person", "report"])

@@ -228,6 +228,12 @@ def copy(address: str, state: AddressState, **more: Any) -> MailAddress:
     return MailAddress(address=address, role=AddressRole.CC, state=state, **more)
 
 
+_TWICE = (
+    "bob@example.org may have received the mail twice: the first attempt got no answer, so it was sent once "
+    "more, as the task is set to do."
+)
+
+
 @pytest.mark.parametrize(
     ("lost", "code", "words"),
     [
@@ -249,10 +255,7 @@ def copy(address: str, state: AddressState, **more: Any) -> MailAddress:
         (
             copy("bob@example.org", AddressState.ACCEPTED, resent=True),
             "possibly-sent-twice",
-            (
-                "bob@example.org may have received the mail twice: the first attempt got no answer, "
-                "so it was sent once more, as the task is set to do."
-            ),
+            _TWICE,
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from contracts.base import ObjectRef
 from contracts.configuration import NotificationSettings
 from contracts.events import Disposition, Outcome, TaskCompleted
+from contracts.runs import RunOptions
 from notifier.adapters.stored import StoredLogs
 from notifier.domain.letters import Audience, Letter
 from notifier.domain.model import Item, Planned, Status, Triggered
@@ -274,3 +275,25 @@ async def test_one_execution_that_cannot_end_does_not_keep_the_others(bench: Ben
     bench.clock.set(NOW + timedelta(hours=2))
     assert await bench.watch.sweep() == 1
     assert [each.execution_id for each in bench.completed()] == [other]
+
+
+RUN_AS_TEST = RunOptions.model_validate({"test_mode": {"address": "test@example.org"}})
+
+
+@pytest.mark.parametrize("first", ["trigger", "plan"])
+async def test_a_run_in_test_mode_that_cannot_be_planned_tells_the_test_address_alone(
+    bench: Bench, first: str
+) -> None:
+    bench.tasks.answers["t-1", 3] = Audience(TO)
+    if first == "trigger":
+        await bench.watch.triggered(EXECUTION, "t-1", Triggered(at=NOW, trigger=TRIGGER, options=RUN_AS_TEST))
+    await bench.planned(planned(0, 0, disposition=Disposition.FAILED, test_mode=True, options=RUN_AS_TEST))
+    assert [mail.envelope for mail in bench.letters()] == [("test@example.org",)]
+
+
+async def test_a_run_in_test_mode_that_is_never_planned_tells_the_test_address_alone(bench: Bench) -> None:
+    bench.tasks.answers["t-1", None] = Audience(TO)
+    await bench.watch.triggered(EXECUTION, "t-1", Triggered(at=NOW, trigger=TRIGGER, options=RUN_AS_TEST))
+    bench.clock.advance(timedelta(days=1))
+    await bench.watch.sweep()
+    assert [mail.envelope for mail in bench.letters()] == [("test@example.org",)]

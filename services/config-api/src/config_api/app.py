@@ -47,7 +47,7 @@ from config_api.handlers.rest_sites import sites_of
 from config_api.handlers.rest_triggers import triggers_of
 from config_api.handlers.shell import Asgi, Pages, Shield, mount_assets
 from config_api.handlers.sites import site_pages
-from config_api.handlers.soundness import acceptable, only_known_parameters, sound_body
+from config_api.handlers.soundness import acceptable, only_known_bodies, only_known_parameters, sound_body
 from config_api.ports import AppCheck, Files, Passwords, SiteApps, StorageCheck, TemplateCheck
 from config_api.settings import ConfigApiSettings
 from config_api.use_cases.audit import Audit, Recorder
@@ -221,7 +221,12 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     app.openapi = described  # type: ignore[method-assign]
     api = APIRouter(
         prefix="/api/v1",
-        dependencies=[Depends(acceptable), Depends(only_known_parameters), Depends(sound_body)],
+        dependencies=[
+            Depends(acceptable),
+            Depends(only_known_parameters),
+            Depends(only_known_bodies),
+            Depends(sound_body),
+        ],
     )
     # What has a fixed path comes before what takes any id in its place.
     api.include_router(running(parts.runs, parts.hub, gate))

@@ -18,7 +18,7 @@ def planning(plan: Callable[[Firing], Awaitable[None]]) -> Subscription:
 
     async def on_task_triggered(received: Received[TaskTriggered]) -> None:
         event = received.event
-        await plan(Firing(event.execution_id, event.task_id, event.trigger, received.time))
+        await plan(Firing(event.execution_id, event.task_id, event.trigger, received.time, event.options))
 
     return Subscription(
         topic=TaskTriggered.TOPIC, group=PLANNER_GROUP, handler=on_task_triggered, events=(TaskTriggered,)

@@ -45,7 +45,7 @@ def subscriptions(watch: Watch, *, consumers: int = 1) -> tuple[Subscription, ..
         if isinstance(event, TriggerSkipped):
             log.info("trigger skipped", execution_id=event.execution_id, reason=event.reason.message)
             return
-        fact = Triggered(at=received.time, trigger=event.trigger)
+        fact = Triggered(at=received.time, trigger=event.trigger, options=event.options)
         with execution_span("watch execution", event.execution_id):
             await watch.triggered(event.execution_id, event.task_id, fact)
 

@@ -19,6 +19,7 @@ from config_api.domain.kinds import KINDS, RECIPIENT, TASK, TASK_VERSIONS, Kind
 from config_api.domain.references import unknown
 from config_api.domain.runs import RunRequest
 from contracts.events import ConfigurationChanged, TaskTriggered
+from contracts.runs import RunOptions
 from runtime import outbox
 from runtime.errors import Transient
 from runtime.store import Document, Store, store_errors
@@ -133,6 +134,7 @@ class MongoConfiguration:
             "task_id": request.task_id,
             "requested_by": request.requested_by,
             "requested_at": request.requested_at,
+            "options": request.options.model_dump(mode="json") if request.options else None,
             "outbox": [outbox.entry(event, source=SOURCE, occurred_at=request.requested_at, trace=trace)],
         }
         requests = self._store.collection(RUN_REQUESTS)
@@ -142,7 +144,14 @@ class MongoConfiguration:
             found = await requests.find_one({"_id": request.execution_id})
             if found is None:
                 raise
-            return RunRequest(found["_id"], found["task_id"], found["requested_by"], found["requested_at"])
+            options = found.get("options")
+            return RunRequest(
+                found["_id"],
+                found["task_id"],
+                found["requested_by"],
+                found["requested_at"],
+                RunOptions.model_validate(options) if options else None,
+            )
         record_root("run request", request.execution_id, at=request.requested_at, task_id=request.task_id)
         self._nudge()
         return request

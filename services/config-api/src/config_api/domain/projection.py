@@ -134,11 +134,14 @@ def _execution(before: Document, fact: Fact) -> Document:
         "units": dict.fromkeys(("planned", "generated", "skipped", "failed"), 0),
         "deliveries": dict.fromkeys(("planned", "succeeded", "failed", "unknown", "skipped"), 0),
         "reasons": [],
+        "options": None,
         **before,
         "task_id": getattr(event, "task_id", None),
     }
     if isinstance(event, TaskTriggered | TriggerSkipped):
         after |= {"trigger": event.trigger.model_dump(mode="json"), "started_at": fact.occurred_at}
+        if isinstance(event, TaskTriggered):
+            after["options"] = _json(event.options)
         if isinstance(event, TriggerSkipped):
             after |= {"state": "completed", "outcome": "skipped", "reasons": [_json(event.reason)]}
             after["completed_at"] = fact.occurred_at
@@ -174,6 +177,8 @@ def _planned(after: Document, event: ExecutionPlanned, fact: Fact) -> None:
         "units": {**after["units"], "planned": event.unit_count},
         "deliveries": {**after["deliveries"], "planned": event.delivery_count},
     }
+    if event.disposition is Disposition.FAILED:
+        after["deliveries"] |= {"failed": event.delivery_count}
     if after["state"] == "triggered":
         after["state"] = "running" if event.disposition is Disposition.PLANNED else "ending"
     if event.reason is not None and not after["reasons"]:

@@ -86,6 +86,7 @@ class RunAccepted(Answer):
     task_id: str
     requested_by: str
     requested_at: Utc
+    options: RunOptions | None = Field(default=None, description="what this run alone was asked to do")
     status_url: str = Field(description="where to see how it stands")
 
 

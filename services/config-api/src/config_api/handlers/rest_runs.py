@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -11,6 +11,7 @@ from config_api.domain.errors import InvalidError, Problem
 from config_api.domain.hub import HubFile
 from config_api.domain.projection import DELIVERIES, NOTIFICATIONS, UNITS
 from config_api.domain.rights import Actor
+from config_api.domain.runs import RunDraft
 from config_api.handlers import answers as answer
 from config_api.handlers.description import answers, downloads, refusals
 from config_api.handlers.downloads import attachment
@@ -27,6 +28,7 @@ from config_api.handlers.parameters import (
     Skip,
     Until,
 )
+from config_api.handlers.soundness import nothing_unknown
 from config_api.ports import ExecutionQuery
 from config_api.use_cases.hub import Hub
 from config_api.use_cases.runs import Runs
@@ -57,16 +59,30 @@ def _executions(runs: Runs, gate: Gate) -> APIRouter:
         responses={**answers(answer.RunAccepted, 202, about="The run is asked for."), **refusals(409)},
     )
     async def run_now(
-        key: Key, actor: Annotated[Actor, Depends(gate.actor)], idempotency_key: IdempotencyKey = None
+        request: Request,
+        key: Key,
+        actor: Annotated[Actor, Depends(gate.actor)],
+        body: RunDraft | None = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> dict[str, Any]:
-        """Ask for a run. It begins as soon as a generator is free; 409 means that the task is disabled."""
-        request = await runs.run_now(key, idempotency_key, actor)
+        """Ask for a run; it begins as soon as a generator is free. 409 when the task is disabled.
+
+        The body is optional and changes this run alone. `test_mode` sends every mail to its address, as test
+        mode of the task does. `recipients` names the only recipients who get anything by mail or in the Hub;
+        copies (Cc, Bcc) are left out. `hold` lists what gets nothing: `storage`, `hub`. The options are part
+        of what an Idempotency-Key stands for: the same key with other options is refused with 422.
+        """
+        if body is not None:
+            await nothing_unknown(request, body)
+        options = body.options() if body is not None else None
+        asked = await runs.run_now(key, idempotency_key, actor, options)
         return {
-            "execution_id": request.execution_id,
-            "task_id": request.task_id,
-            "requested_by": request.requested_by,
-            "requested_at": request.requested_at,
-            "status_url": f"/api/v1/executions/{request.execution_id}",
+            "execution_id": asked.execution_id,
+            "task_id": asked.task_id,
+            "requested_by": asked.requested_by,
+            "requested_at": asked.requested_at,
+            "options": asked.options.model_dump(mode="json") if asked.options else None,
+            "status_url": f"/api/v1/executions/{asked.execution_id}",
         }
 
     @router.get(

@@ -62,6 +62,30 @@ async def acceptable(request: Request) -> None:
         )
 
 
+async def only_known_bodies(request: Request) -> None:
+    """Refuse a body where the call takes none, and fields of a form that it does not have.
+
+    An option that is ignored does something else than was asked for. Fields of JSON bodies are checked where
+    they are read: models forbid what they do not know, and `nothing_unknown` finds it at any depth.
+    Raises InvalidError.
+    """
+    route = request.scope["route"]
+    if route.body_field is None:
+        async for part in request.stream():
+            if part:
+                raise InvalidError(
+                    Problem(
+                        "", "This call takes no body, and one was sent.", "Send the request without a body."
+                    )
+                )
+        return
+    known = sorted(_form_fields(route.dependant))
+    unknown = [name for name in await request.form() if name not in known] if known else []
+    if unknown:
+        remedy = f"This call takes {', '.join(known)}."
+        raise InvalidError(*(Problem(name[:200], "This form has no such field.", remedy) for name in unknown))
+
+
 async def sound_body(request: Request) -> None:
     """Refuse a body of another media type than the call takes, or that cannot be stored as it is.
 
@@ -97,6 +121,11 @@ def not_json(reason: str) -> MalformedError:
     return MalformedError(
         f"The body is not valid JSON: {reason}.", "Send one JSON document in UTF-8 (RFC 8259)."
     )
+
+
+def _form_fields(dependant: Dependant) -> set[str]:
+    own = {each.alias for each in dependant.body_params if isinstance(each.field_info, Form)}
+    return own.union(*(_form_fields(each) for each in dependant.dependencies))
 
 
 def _parameters(dependant: Dependant) -> set[str]:

@@ -1,15 +1,17 @@
 """Run a task now, and look at what ran."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from config_api.domain.errors import InvalidError, NotFoundError, Problem
-from config_api.domain.kinds import TASK
+from config_api.domain.kinds import GROUP, RECIPIENT, TASK
 from config_api.domain.projection import DELIVERIES, NOTIFICATIONS, UNITS, Document
 from config_api.domain.rights import Actor, Right, demand
-from config_api.domain.runs import RunRequest, request_run
+from config_api.domain.runs import Known, RunRequest, check_run, request_run, same_request
 from config_api.ports import ConfigurationStore, ExecutionQuery, Files, RunStore, Views
 from contracts.base import Artifact, ObjectRef
-from contracts.configuration import TaskHead
+from contracts.configuration import TaskHead, TaskRecipient
+from contracts.runs import RunOptions
 from runtime.clock import Clock
 
 _LONGEST_KEY = 200
@@ -36,8 +38,14 @@ class Runs:
         self._clock = clock
         self._new_id = new_id
 
-    async def run_now(self, task_id: str, key: str | None, actor: Actor) -> RunRequest:
-        """Ask for a run; the same key asks for the same one. Raises ConflictError for a disabled task."""
+    async def run_now(
+        self, task_id: str, key: str | None, actor: Actor, options: RunOptions | None = None
+    ) -> RunRequest:
+        """Ask for a run; the same key asks for the same one.
+
+        Raises ConflictError for a disabled task, and InvalidError for options that do not fit the task or
+        differ from those the key was used with before.
+        """
         demand(actor, Right.RUN)
         if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
             raise InvalidError(
@@ -47,9 +55,30 @@ class Runs:
         if task is None:
             raise NotFoundError("task", task_id)
         head = TaskHead.model_validate(task.document)
-        timezone = (task.content or {}).get("timezone", "UTC")
-        request, event = request_run(head, key or self._new_id(), actor, self._clock.now(), timezone)
-        return await self._runs.ask(request, event)
+        content = task.content or {}
+        if options is not None and (problems := check_run(options, await self._known(content, options))):
+            raise InvalidError(*problems)
+        request, event = request_run(
+            head,
+            key or self._new_id(),
+            actor,
+            self._clock.now(),
+            content.get("timezone", "UTC"),
+            options=options,
+        )
+        return same_request(await self._runs.ask(request, event), request)
+
+    async def _known(self, content: Mapping[str, Any], options: RunOptions) -> Known:
+        """Return whom of a task the options may name; reads nothing when they name nobody."""
+        if options.recipients is None:
+            return Known(frozenset(), {})
+        found = await self._store.many(RECIPIENT, options.recipients)
+        enabled = {key: bool(each.get("enabled", True)) for key, each in found.items()}
+        entries = [TaskRecipient.model_validate(each) for each in content.get("recipients", ())]
+        groups = await self._store.many(GROUP, [each.group_id for each in entries if each.group_id])
+        members = (each.get("members", ()) for each in groups.values())
+        in_task = {each.recipient_id for each in entries if each.recipient_id}.union(*members)
+        return Known(frozenset(in_task), enabled)
 
     async def executions(self, query: ExecutionQuery, actor: Actor) -> list[Document]:
         """Return executions, newest first."""

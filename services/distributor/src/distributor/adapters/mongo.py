@@ -276,7 +276,7 @@ def _document(row: Row) -> Document:
         "recipient_id": row.planned.recipient_id,
         "test_mode": row.test_address is not None,
         "give_up_at": row.give_up_at,
-        "pending_units": list(dict.fromkeys(row.planned.units)),
+        "pending_units": list(row.waits_for),
         "last_attempt": None,
         "row": row.model_dump(mode="json"),
     }

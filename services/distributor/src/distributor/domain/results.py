@@ -266,7 +266,7 @@ def given_up(row: Row, *, attempts: int, last: str = "", waiting: bool = False) 
     """
     words = (_words(row.addresses) if row.addresses else "") or last
     reason = overdue(row, last=words, waiting=waiting)
-    if row.channel is not Channel.EMAIL:
+    if not row.addresses:
         return Settle(State.FAILED, failed(row, reason, attempts=attempts))
     return _settled(row, attempts=attempts, reason=reason, words=words or reason.message)
 

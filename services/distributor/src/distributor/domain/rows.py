@@ -87,6 +87,18 @@ class Row(Wire):
         return self.planned.channel
 
     @property
+    def decided(self) -> "Skip | Fail | None":
+        """Return how the delivery ends by the plan itself, whatever becomes of its files."""
+        if self.planned.failed is not None:
+            return Fail(self.planned.failed)
+        return Skip(self.planned.held) if self.planned.held is not None else None
+
+    @property
+    def waits_for(self) -> tuple[Id, ...]:
+        """Return the units that have to settle before the row can go on."""
+        return () if self.decided else tuple(dict.fromkeys(self.planned.units))
+
+    @property
     def target_key(self) -> str:
         """Return which server has to answer: deliveries with one key fail together."""
         if self.planned.storage is not None:
@@ -120,6 +132,13 @@ class Deliver:
 @dataclass(frozen=True, slots=True)
 class Skip:
     """There is nothing to deliver."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """There should be something to deliver, and there is not."""
 
     reason: Reason
 
@@ -194,22 +213,32 @@ def settled_unit(event: UnitEvent) -> SettledUnit:
     raise TypeError(f"{type(event).__name__} settles no unit")
 
 
-def judge(row: Row, outcomes: Mapping[str, SettledUnit]) -> Deliver | Skip:
-    """Return what to do with a row all of whose units have settled. Raises KeyError when one has not."""
+def judge(row: Row, outcomes: Mapping[str, SettledUnit]) -> Deliver | Skip | Fail:
+    """Return what to do with a row all of whose units have settled. Raises KeyError when one has not.
+
+    A delivery without files is skipped when conditions left them out, and has failed when one could not be
+    made: then somebody did not get what was due.
+    """
+    if (decided := row.decided) is not None:
+        return decided
     settled = [outcomes[unit] for unit in row.planned.units]
     if any(unit.kind is UnitKind.GENERATED for unit in settled):
         return Deliver()
     reasons = dict.fromkeys(unit.reason.message for unit in settled if unit.reason is not None)
-    failed = sum(unit.kind is UnitKind.FAILED for unit in settled)
+    why = "; ".join(reasons) or "no file was generated"
+    if any(unit.kind is UnitKind.FAILED for unit in settled):
+        return Fail(
+            Reason(
+                code="files-failed",
+                message=_shortened(f"No file of this delivery could be made: {why}", 4000),
+                remedy="See why the reports failed, then run the task again.",
+            )
+        )
     return Skip(
         Reason(
             code="nothing-generated",
-            message=_shortened("; ".join(reasons) or "no file was generated", 4000),
-            remedy=(
-                "see why the reports failed, then run the task again"
-                if failed
-                else "nothing to do: the conditions of the task were not met"
-            ),
+            message=_shortened(why, 4000),
+            remedy="Nothing to do: the conditions of the task were not met.",
         )
     )
 

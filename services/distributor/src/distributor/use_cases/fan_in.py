@@ -11,8 +11,8 @@ from datetime import timedelta
 import structlog
 
 from contracts.events import Disposition, ExecutionPlanned, UnitEvent
-from distributor.domain.results import Settle, skipped
-from distributor.domain.rows import Deliver, Row, Skip, State, judge, rows_of, settled_unit
+from distributor.domain.results import Settle, failed, skipped
+from distributor.domain.rows import Deliver, Fail, Skip, State, judge, rows_of, settled_unit
 from distributor.ports import Plans, WaitingRows
 from runtime.clock import Clock
 
@@ -60,21 +60,20 @@ async def advance(execution_id: str | None, *, rows: WaitingRows, clock: Clock, 
     """Move rows that wait for nothing any more, of one execution or of all; return how many became ready."""
     ready = 0
     async for row in rows.complete(execution_id):
-        outcomes = await rows.outcomes(row.execution_id, row.planned.units)
-        if not outcomes.keys() >= set(row.planned.units):
+        outcomes = await rows.outcomes(row.execution_id, row.waits_for)
+        if not outcomes.keys() >= set(row.waits_for):
             # Struck off without an outcome: nothing writes that, and one such row may not hold up the others.
             log.error("outcomes are missing", delivery_id=row.id, execution_id=row.execution_id)
             continue
         match judge(row, outcomes):
             case Deliver():
                 ready += await rows.make_ready(row.id, clock.now())
-            case Skip() as skip:
-                await _skip(row, skip, rows=rows, clock=clock)
+            case Skip(reason=reason):
+                decision = Settle(State.SKIPPED, skipped(row, reason))
+                await rows.close(row.id, decision=decision, now=clock.now())
+            case Fail(reason=reason):
+                decision = Settle(State.FAILED, failed(row, reason, attempts=0))
+                await rows.close(row.id, decision=decision, now=clock.now())
     if ready:
         wake()
     return ready
-
-
-async def _skip(row: Row, skip: Skip, *, rows: WaitingRows, clock: Clock) -> None:
-    decision = Settle(State.SKIPPED, skipped(row, skip.reason))
-    await rows.close(row.id, decision=decision, now=clock.now())

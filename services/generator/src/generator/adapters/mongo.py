@@ -147,7 +147,10 @@ class MongoExecutions(_Work):
     async def claim(self, firing: Firing) -> Claim | Settled[ExecutionPlanned] | Busy:
         """Record an execution and take its planning, or say why not."""
         request = TaskTriggered(
-            execution_id=firing.execution_id, task_id=firing.task_id, trigger=firing.trigger
+            execution_id=firing.execution_id,
+            task_id=firing.task_id,
+            trigger=firing.trigger,
+            options=firing.options,
         )
         found = await self._claim(firing.execution_id, request, firing.fired_at)
         if isinstance(found, Claim):
@@ -161,7 +164,9 @@ class MongoExecutions(_Work):
             return None
         event = TaskTriggered.model_validate(lease.document["request"])
         claim = _claim(lease)
-        return claim, Firing(event.execution_id, event.task_id, event.trigger, claim.first_seen)
+        return claim, Firing(
+            event.execution_id, event.task_id, event.trigger, claim.first_seen, event.options
+        )
 
     async def unpublished(self, settled_before: datetime) -> list[Settled[ExecutionPlanned]]:
         """Return outcomes that were recorded, but perhaps never published."""

@@ -24,6 +24,8 @@ class Fail:
 
     reason: Reason
     problems: tuple[Reason, ...] = ()
+    deliveries: int = 0
+    """How many deliveries were to be made and cannot be planned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from contracts.events import (
     ReportSkipped,
 )
 from contracts.plan import ExecutionPlan, PlannedReport, PlannedUnit
+from contracts.runs import RunOptions
 from generator.domain.admission import Fail, Skip
 from generator.domain.request import Firing, TaskSetup
 from generator.domain.wording import shown_filters
@@ -35,6 +36,7 @@ def planned(plan: ExecutionPlan, stored: ObjectRef) -> ExecutionPlanned:
         delivery_count=len(plan.deliveries),
         deadline_at=plan.deadline_at,
         test_mode=plan.test_address is not None,
+        options=plan.options,
         problems=plan.problems,
     )
 
@@ -53,9 +55,16 @@ def not_planned(
         disposition=Disposition.SKIPPED if isinstance(ended, Skip) else Disposition.FAILED,
         reason=ended.reason,
         deadline_at=deadline_at,
-        test_mode=setup.version is not None and setup.version.test_mode is not None,
+        test_mode=_in_test_mode(firing, setup),
+        options=firing.options,
         problems=ended.problems if isinstance(ended, Fail) else (),
+        delivery_count=ended.deliveries if isinstance(ended, Fail) else 0,
     )
+
+
+def _in_test_mode(firing: Firing, setup: TaskSetup) -> bool:
+    of_task = setup.version.test_mode if setup.version else None
+    return (firing.options or RunOptions()).effective_test_mode(of_task) is not None
 
 
 def requests(plan: ExecutionPlan, stored: ObjectRef) -> Iterator[ReportRequested]:

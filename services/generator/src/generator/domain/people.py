@@ -1,6 +1,6 @@
 """Who gets what of an execution: recipients and groups of a task, resolved when it runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,17 +77,31 @@ class Audience:
 
 
 def resolve(
-    entries: Iterable[TaskRecipient], recipients: Mapping[str, Recipient], groups: Mapping[str, Group]
+    entries: Iterable[TaskRecipient],
+    recipients: Mapping[str, Recipient],
+    groups: Mapping[str, Group],
+    *,
+    only: Collection[str] | None = None,
 ) -> tuple[tuple[Person, ...], tuple[Reason, ...]]:
-    """Return the enabled people of a task, each once with all grants, and what could not be resolved."""
+    """Return the enabled people of a task, each once with all grants, and who is left out and why.
+
+    With `only`, nobody else is looked at, and whoever of them is not in the task is named.
+    """
     grants: dict[str, list[TaskRecipient]] = {}
     problems: list[Reason] = []
+    met: set[str] = set()
     for entry in entries:
-        for recipient_id in _members(entry, groups, problems):
+        for recipient_id in _members(entry, groups, problems if only is None else []):
+            if only is not None and recipient_id not in only:
+                continue
+            met.add(recipient_id)
             if recipient_id not in recipients:
                 problems.append(_unknown("recipient", recipient_id))
-            elif recipients[recipient_id].enabled:
+            elif not recipients[recipient_id].enabled:
+                problems.append(_disabled(recipients[recipient_id]))
+            else:
                 grants.setdefault(recipient_id, []).append(entry)
+    problems += [_not_in_task(each) for each in dict.fromkeys(only or ()) if each not in met]
     return tuple(Person(recipients[key], tuple(found)) for key, found in grants.items()), tuple(problems)
 
 
@@ -97,12 +111,37 @@ def _members(entry: TaskRecipient, groups: Mapping[str, Group], problems: list[R
     if (group := groups.get(entry.group_id or "")) is None:
         problems.append(_unknown("group", entry.group_id or ""))
         return ()
+    if not group.members:
+        problems.append(
+            Reason(
+                code="group-empty",
+                message=f"The group {group.name!r} of the task has no members, so nobody gets anything "
+                "through it.",
+                remedy="Add members to the group, or remove it from the task.",
+            )
+        )
     return tuple(dict.fromkeys(group.members))
+
+
+def _disabled(recipient: Recipient) -> Reason:
+    return Reason(
+        code="recipient-disabled",
+        message=f"{recipient.name} gets nothing, because the recipient {recipient.id!r} is disabled.",
+        remedy="Enable the recipient, or remove it from the task and its groups.",
+    )
+
+
+def _not_in_task(recipient_id: str) -> Reason:
+    return Reason(
+        code="recipient-not-in-task",
+        message=f"The run was asked for {recipient_id!r}, who is not a recipient of the task any more.",
+        remedy="Add the recipient to the task, then run it again.",
+    )
 
 
 def _unknown(what: str, key: str) -> Reason:
     return Reason(
         code=f"{what}-unknown",
-        message=f"the task names the {what} {key!r}, which does not exist",
-        remedy=f"take the {what} out of the task, or create it again",
+        message=f"The task names the {what} {key!r}, which does not exist.",
+        remedy=f"Remove the {what} from the task, or create it again.",
     )

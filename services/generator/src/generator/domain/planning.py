@@ -10,18 +10,17 @@ from contracts.configuration import Recipient, TaskVersion
 from contracts.plan import ExecutionPlan, PlannedDelivery, PlannedReader, PlannedReport, PlannedUnit
 from generator.domain.admission import Fail
 from generator.domain.deliveries import Files, mails, publications, storages
+from generator.domain.mode import mode_of
 from generator.domain.passwords import NoVault, Vault
 from generator.domain.people import WAYS, Person
 from generator.domain.request import Answer, Catalog, Firing, Limits, Question, Request, SlicedReport
 from generator.domain.selections import PlanProblemError
-from generator.domain.units import Draft, by_unit, drafts
+from generator.domain.units import HARMLESS, Draft, by_unit, drafts
 from generator.domain.wording import Wording
 from rendering.file_names import Namer
 
 # Reasons are for people; what a thousand recipients have in common is said a hundred times, then counted.
 MAX_PROBLEMS = 100
-# Problems that leave nothing to do although nothing is wrong: there simply is no data today.
-_HARMLESS = frozenset({"iteration-empty"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,7 @@ def plan(
     """
     firing, task = sources.firing, sources.task
     execution_id, problems = firing.execution_id, list(request.problems)
+    mode, excluded = mode_of(task, firing.options), dict(request.excluded)
     try:
         zone = ZoneInfo(firing.trigger.timezone)
     except (ZoneInfoNotFoundError, ValueError):
@@ -53,23 +53,27 @@ def plan(
             _reason("timezone-unknown", f"there is no time zone {firing.trigger.timezone!r}", "correct it")
         )
     wording = Wording(task, execution_id, firing.trigger.due_at.astimezone(zone))
-    found = [draft for item in request.reports for draft in drafts(execution_id, item, answers, problems)]
-    problems += _without_destination(request, found) + _without_scope(request)
+    found = [
+        draft for item in request.reports for draft in drafts(execution_id, item, answers, problems, excluded)
+    ]
+    problems += _without_destination(request, found) + _without_scope(request) + _without_readers(found)
     wanted = by_unit(draft for draft in found if draft.wanted)
     if (large := _too_many("files", len(wanted), limits.units)) is not None:
         return large
     files = _named(wanted, wording, sources.vault, problems)
     deliveries = (
-        *mails(execution_id, files, request.people, wording, problems),
-        *storages(execution_id, files, sources.catalog.storage, wording, problems),
-        *publications(execution_id, files),
+        *mails(execution_id, files, request.people, wording, mode=mode, excluded=excluded),
+        *storages(execution_id, files, sources.catalog.storage, wording, mode),
+        *publications(execution_id, files, mode),
     )
-    if (large := _too_many("deliveries", len(deliveries), limits.deliveries)) is not None:
+    possible = sum(each.failed is None for each in deliveries)
+    if (large := _too_many("deliveries", possible, limits.deliveries)) is not None:
         return large
     units = _delivered(files, deliveries)
-    noted = _noted(problems)
+    failures = [each.failed for each in deliveries if each.failed is not None]
+    noted = _noted([*problems, *failures])
     if not units and not _harmless(noted):
-        return Fail(_nothing(noted), noted)
+        return Fail(_nothing(noted), noted, deliveries=len(failures))
     return ExecutionPlan(
         execution_id=execution_id,
         task_id=task.task_id,
@@ -79,19 +83,20 @@ def plan(
         planned_at=sources.now,
         deadline_at=sources.deadline_at,
         timezone=firing.trigger.timezone,
-        test_address=task.test_mode.address if task.test_mode else None,
+        test_address=mode.test_address,
         reports=_reports(request.reports, {unit.report for unit in units}),
         units=units,
         deliveries=deliveries,
         notification=task.notification,
         problems=noted,
+        options=firing.options,
     )
 
 
 def _named(
     wanted: Mapping[str, list[Draft]], wording: Wording, vault: Vault, problems: list[Reason]
 ) -> Files:
-    namer, units = Namer(), dict[str, PlannedUnit]()
+    namer, units, lost = Namer(), dict[str, PlannedUnit](), dict[str, Reason]()
     for key, candidates in wanted.items():
         draft = candidates[0]
         try:
@@ -100,6 +105,7 @@ def _named(
             sealed = draft.item.locks.sealed(key, draft.iteration_value, owner, vault)
         except PlanProblemError as problem:
             problems.append(problem.reason)
+            lost[key] = problem.reason
             continue
         units[key] = PlannedUnit(
             id=key,
@@ -112,7 +118,7 @@ def _named(
             conditions=draft.conditions,
             skip=draft.skip,
         )
-    return Files(units, wanted)
+    return Files(units, wanted, lost)
 
 
 def _reader(owner: Recipient) -> PlannedReader:
@@ -121,7 +127,7 @@ def _reader(owner: Recipient) -> PlannedReader:
 
 def _delivered(files: Files, deliveries: Iterable[PlannedDelivery]) -> tuple[PlannedUnit, ...]:
     """Leave out files that in the end nobody gets, such as those of a person without an address."""
-    needed = {unit for delivery in deliveries for unit in delivery.units}
+    needed = {unit for each in deliveries if each.failed is None for unit in each.units}
     return tuple(unit for key, unit in files.units.items() if key in needed)
 
 
@@ -168,6 +174,24 @@ def _reachable(item: SlicedReport) -> bool:
     return any(person.has(way) for part in item.slices for person in part.people for way in WAYS)
 
 
+def _without_readers(found: Iterable[Draft]) -> list[Reason]:
+    """Return a reason for each report that is published in the Hub, where nobody may see any of its files."""
+    read: dict[str, tuple[str, bool]] = {}
+    for draft in found:
+        if draft.item.entry.hub.publish and draft.wanted:
+            before = read.get(draft.item.entry.id, ("", False))[1]
+            read[draft.item.entry.id] = (draft.item.report.name, before or bool(draft.shown))
+    return [
+        _reason(
+            "hub-without-readers",
+            f"The report {name!r} is set to go to the Hub, but no recipient of the task may see it there.",
+            "Give recipients of the task the right to the Hub, or do not publish the report.",
+        )
+        for name, seen in read.values()
+        if not seen
+    ]
+
+
 def _without_scope(request: Request) -> list[Reason]:
     if not any(item.report.iteration for item in request.reports):
         return []
@@ -198,7 +222,7 @@ def _noted(problems: Iterable[Reason]) -> tuple[Reason, ...]:
 
 def _harmless(problems: tuple[Reason, ...]) -> bool:
     codes = {problem.code for problem in problems}
-    return bool(codes) and codes <= _HARMLESS
+    return bool(codes) and codes <= HARMLESS
 
 
 def _nothing(problems: tuple[Reason, ...]) -> Reason:

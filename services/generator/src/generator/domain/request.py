@@ -1,6 +1,6 @@
 """What planning starts from, and what it asks Qlik before it can decide."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from contracts.configuration import (
     Template,
 )
 from contracts.events import TriggerInfo
+from contracts.runs import RunOptions
 from generator.domain.passwords import Locks, NoVault, Vault, locks_of
 from generator.domain.people import Person, resolve
 from generator.domain.selections import FieldValue, PlanProblemError, for_filters
@@ -41,6 +42,8 @@ class Firing:
     trigger: TriggerInfo
     fired_at: datetime
     """When the trigger fired, UTC; the deadline counts from it."""
+    options: RunOptions | None = None
+    """What the run alone does otherwise than the task says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +155,33 @@ class Request:
     reports: tuple[SlicedReport, ...]
     people: tuple[Person, ...]
     problems: tuple[Reason, ...]
+    excluded: Mapping[str, Reason] = field(default_factory=dict)
+    """Who gets no file of some report, by recipient id, and why."""
 
 
-def prepare(task: TaskVersion, catalog: Catalog, vault: Vault | None = None) -> Request:
-    """Return who may see which data of which report; reads nothing from Qlik."""
+def prepare(
+    task: TaskVersion, catalog: Catalog, vault: Vault | None = None, *, only: Collection[str] | None = None
+) -> Request:
+    """Return who may see which data of which report; reads nothing from Qlik.
+
+    `only` are the recipients of this run; None stands for everybody.
+    """
     vault = vault or NoVault()
-    people, unresolved = resolve(task.recipients, catalog.recipients, catalog.groups)
-    problems = list(unresolved)
+    people, unresolved = resolve(task.recipients, catalog.recipients, catalog.groups, only=only)
+    problems, excluded = list(unresolved), dict[str, Reason]()
     reports: list[SlicedReport] = []
     for entry in task.reports:
         try:
-            found = _sliced(entry, people, catalog, problems)
+            found = _sliced(entry, people, catalog, problems, excluded)
             reports.append(replace(found, locks=_locks(task, found, vault)))
         except PlanProblemError as problem:
             problems.append(problem.reason)
-    return Request(tuple(reports), people, tuple(problems))
+            excluded |= {person.recipient.id: problem.reason for person in people if _mailed(entry)}
+    return Request(tuple(reports), people, tuple(problems), excluded)
+
+
+def _mailed(entry: TaskReport) -> bool:
+    return entry.attach or entry.embed
 
 
 def questions(request: Request) -> tuple[Question, ...]:
@@ -209,7 +224,11 @@ def once_conditions(entry: TaskReport) -> tuple[Condition, ...]:
 
 
 def _sliced(
-    entry: TaskReport, people: tuple[Person, ...], catalog: Catalog, problems: list[Reason]
+    entry: TaskReport,
+    people: tuple[Person, ...],
+    catalog: Catalog,
+    problems: list[Reason],
+    excluded: dict[str, Reason],
 ) -> SlicedReport:
     report = catalog.reports.get(entry.report_id)
     if report is None:
@@ -225,7 +244,7 @@ def _sliced(
             f"the report {report.name!r} names the template {report.template_id!r}, which does not exist",
             "choose another template for the report",
         )
-    return SlicedReport(entry, report, template, _slices(entry, report, people, problems))
+    return SlicedReport(entry, report, template, _slices(entry, report, people, problems, excluded))
 
 
 def _locks(task: TaskVersion, item: SlicedReport, vault: Vault) -> Locks:
@@ -237,20 +256,34 @@ def _locks(task: TaskVersion, item: SlicedReport, vault: Vault) -> Locks:
 
 
 def _slices(
-    entry: TaskReport, report: Report, people: tuple[Person, ...], problems: list[Reason]
+    entry: TaskReport,
+    report: Report,
+    people: tuple[Person, ...],
+    problems: list[Reason],
+    excluded: dict[str, Reason],
 ) -> tuple[Slice, ...]:
     filters = (*entry.filters, *report.filters)
     if not any(item.attribute for item in filters):
-        return (Slice(for_filters(filters, {}), people),)
+        try:
+            return (Slice(for_filters(filters, {}), people),)
+        except PlanProblemError as problem:
+            raise _for_report(problem, report) from problem
     by_selections: dict[tuple[Selection, ...], list[Person]] = {}
     for person in people:
         try:
             selections = for_filters(filters, person.recipient.attributes)
         except PlanProblemError as problem:
             problems.append(_for_person(problem, person, report))
+            if _mailed(entry):
+                excluded[person.recipient.id] = problems[-1]
         else:
             by_selections.setdefault(selections, []).append(person)
     return tuple(Slice(key, tuple(found)) for key, found in by_selections.items())
+
+
+def _for_report(problem: PlanProblemError, report: Report) -> PlanProblemError:
+    message = f"The report {report.name!r} cannot be made: {problem.reason.message}"
+    return PlanProblemError(problem.reason.code, message, problem.reason.remedy)
 
 
 def _for_person(problem: PlanProblemError, person: Person, report: Report) -> Reason:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -22,6 +23,9 @@ from generator.domain.request import (
     values_question,
 )
 from generator.domain.selections import FieldValue, Narrowing, PlanProblemError
+
+HARMLESS = frozenset({"iteration-empty"})
+"""Problems that leave nothing to do although nothing is wrong: there simply is no data today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,49 @@ def fingerprint(
 
 
 def drafts(
-    execution_id: str, item: SlicedReport, answers: Mapping[Question, Answer], problems: list[Reason]
+    execution_id: str,
+    item: SlicedReport,
+    answers: Mapping[Question, Answer],
+    problems: list[Reason],
+    excluded: dict[str, Reason],
 ) -> Iterator[Draft]:
-    """Yield the files of a task report; what cannot be made is added to `problems`, with its reason."""
+    """Yield the files of a task report; what cannot be made is added to `problems`, with its reason.
+
+    Whoever should have got one of those by mail is added to `excluded`, by recipient id.
+    """
+    mailed = item.entry.attach or item.entry.embed
     for part in item.slices:
+        reached: set[str] = set()
         try:
-            yield from _of_slice(execution_id, item, part, answers, problems)
+            for draft in _of_slice(execution_id, item, part, answers, problems):
+                reached |= {person.recipient.id for person in (*draft.mailed, *draft.shown)}
+                yield draft
         except PlanProblemError as problem:
             problems.append(_for_report(problem, item.report, part))
+            if mailed and problem.reason.code not in HARMLESS:
+                excluded |= {person.recipient.id: problems[-1] for person in part.people}
+        else:
+            problems += _without_own_file(item.report, part, reached)
+
+
+def _without_own_file(report: Report, part: Slice, reached: AbstractSet[str]) -> list[Reason]:
+    """Return a reason for each person whose own values are none of those that files were made for."""
+    found = []
+    for person in part.people:
+        values = [person.own_values(way) for way in WAYS if person.has(way)]
+        own = sorted(frozenset().union(*(each for each in values if each is not None)))
+        if person.recipient.id in reached or None in values or not own:
+            continue
+        who, shown = person.recipient.name, ", ".join(map(repr, own[:5]))
+        found.append(
+            Reason(
+                code="no-own-file",
+                message=f"{who} gets no file of the report {report.name!r}: it has none for {shown}."[:4000],
+                remedy="Compare the recipient's attribute with the values of the field that the report "
+                "iterates over.",
+            )
+        )
+    return found
 
 
 def by_unit(found: Iterable[Draft]) -> dict[str, list[Draft]]:

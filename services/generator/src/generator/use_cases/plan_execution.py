@@ -1,7 +1,7 @@
 """Plan an execution and ask for its reports."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -72,7 +72,7 @@ class PlanExecution:
 
     async def _work(self, firing: Firing, claim: Claim) -> None:
         # The first sight counts for the deadline: a message that comes again must not move it.
-        firing = Firing(firing.execution_id, firing.task_id, firing.trigger, claim.first_seen)
+        firing = replace(firing, fired_at=claim.first_seen)
         async with self.executions.kept(claim):
             setup = TaskSetup(None, None)
             try:
@@ -134,7 +134,8 @@ class PlanExecution:
         self, firing: Firing, admission: Admitted, deadline_at: datetime
     ) -> tuple[ExecutionPlan, ObjectRef] | Fail:
         catalog = await self.configuration.catalog(admission.task)
-        request = prepare(admission.task, catalog, self.vault)
+        only = firing.options.recipients if firing.options else None
+        request = prepare(admission.task, catalog, self.vault, only=only)
         answers = await self.qlik.answers(questions(request))
         sources = Sources(firing, admission.task, catalog, self.clock.now(), deadline_at, self.vault)
         # Twenty thousand files take seconds to plan, and heartbeats must go on meanwhile.

@@ -6,6 +6,7 @@ from enum import StrEnum
 from contracts.base import ExecutionId, Id, ObjectRef, Reason, Utc, Wire
 from contracts.events import Disposition, Outcome, TriggerInfo
 from contracts.mailing import MailAddress
+from contracts.runs import RunOptions
 
 
 class ItemKind(StrEnum):
@@ -47,6 +48,7 @@ class Triggered(Wire):
 
     at: Utc
     trigger: TriggerInfo
+    options: RunOptions | None = None
 
 
 class Planned(Wire):
@@ -63,6 +65,7 @@ class Planned(Wire):
     delivery_count: int = 0
     plan: ObjectRef | None = None
     test_mode: bool = False
+    options: RunOptions | None = None
 
 
 class Completion(Wire):
@@ -99,6 +102,12 @@ class Execution(Wire):
         if self.planned:
             return self.planned.trigger
         return self.triggered.trigger if self.triggered else None
+
+    @property
+    def options(self) -> RunOptions | None:
+        """What the run alone was asked to do otherwise; either event says it, whichever comes first."""
+        known = self.planned or self.triggered
+        return known.options if known else None
 
     @property
     def triggered_at(self) -> datetime:

@@ -67,22 +67,36 @@ def _settled(
     warnings = [
         *_faults(items),
         *_counted((each, "") for each in shortfalls(items)),
-        *planned.problems,
+        *_other_problems(planned, items),
         *(each for item in items for each in item.warnings),
     ]
     if units.failed or deliveries.failed or deliveries.unknown:
         return (Outcome.WARNING if _something_arrived(units, deliveries) else Outcome.ERROR), warnings
-    hints = list(_emptiness(units, deliveries))
+    held = sum(_is_held(each) for each in items)
+    hints = list(_emptiness(units, deliveries, held))
     if hints or warnings:
         return Outcome.WARNING, [*hints, *warnings]
-    return Outcome.SUCCESS, [_units_skipped(units)] if units.skipped else []
+    return Outcome.SUCCESS, [
+        *([_units_skipped(units)] if units.skipped else []),
+        *([_deliveries_held(held, deliveries)] if held else []),
+    ]
+
+
+def _is_held(item: Item) -> bool:
+    return item.status is Status.SKIPPED and item.reason is not None and item.reason.code == "held-back"
+
+
+def _other_problems(planned: Planned, items: Sequence[Item]) -> list[Reason]:
+    """Return the problems of planning that no failed delivery has as its reason already."""
+    said = {(each.reason.code, each.reason.message) for each in items if each.reason is not None}
+    return [each for each in planned.problems if (each.code, each.message) not in said]
 
 
 def _something_arrived(units: UnitCounts, deliveries: DeliveryCounts) -> bool:
     return deliveries.succeeded > 0 or (deliveries.planned == 0 and units.generated > 0)
 
 
-def _emptiness(units: UnitCounts, deliveries: DeliveryCounts) -> Iterator[Reason]:
+def _emptiness(units: UnitCounts, deliveries: DeliveryCounts, held: int) -> Iterator[Reason]:
     if units.planned == 0:
         yield Reason(
             code="nothing-planned",
@@ -95,7 +109,7 @@ def _emptiness(units: UnitCounts, deliveries: DeliveryCounts) -> Iterator[Reason
             message=f"No report was generated: the conditions of all {units.planned} files were not met.",
             remedy="Nothing, if that is what the conditions are for; otherwise check them.",
         )
-    elif deliveries.planned and not deliveries.succeeded:
+    elif deliveries.planned > held and not deliveries.succeeded:
         yield Reason(
             code="nothing-delivered",
             message="Reports were generated, but no delivery had a file to deliver.",
@@ -139,6 +153,14 @@ def _units_skipped(units: UnitCounts) -> Reason:
     )
 
 
+def _deliveries_held(held: int, deliveries: DeliveryCounts) -> Reason:
+    return Reason(
+        code="deliveries-held-back",
+        message=f"{held} of {deliveries.planned} deliveries were held back, as test mode or the request for "
+        "this run says.",
+    )
+
+
 def _overdue(execution: Execution, missing: tuple[int, int]) -> Reason:
     remedy = "Check that all services run, then run the task again; raise its deadline if it needs more time."
     if execution.planned is None:
@@ -179,6 +201,8 @@ def unit_counts(planned: Planned | None, items: Sequence[Item]) -> UnitCounts:
 def delivery_counts(planned: Planned | None, items: Sequence[Item]) -> DeliveryCounts:
     """Return deliveries by how they settled."""
     number = _tally(items, ItemKind.DELIVERY)
+    if planned and planned.disposition is Disposition.FAILED:
+        number = {Status.FAILED: planned.delivery_count}
     return DeliveryCounts(
         planned=planned.delivery_count if planned else 0,
         succeeded=number.get(Status.SUCCEEDED, 0),

@@ -8,6 +8,7 @@ from contracts.base import Reason
 from contracts.events import Disposition, TriggerInfo
 from contracts.mailing import AddressState, MailAddress
 from contracts.plan import ExecutionPlan
+from contracts.runs import RunOptions
 from notifier.domain.model import Execution, Item, ItemKind, Planned, Status
 from notifier.domain.outcome import Complete
 
@@ -70,6 +71,8 @@ def _line(at: datetime, zone: ZoneInfo, text: str) -> str:
 def _events(execution: Execution, items: Sequence[Item]) -> Iterator[tuple[datetime, str]]:
     if execution.triggered:
         yield execution.triggered.at, f"TRIGGERED  by {_trigger(execution.triggered.trigger)}"
+        if execution.triggered.options is not None:
+            yield execution.triggered.at, f"OPTIONS    {_options(execution.triggered.options)}"
         for warning in execution.triggered.trigger.warnings:
             yield execution.triggered.at, f"WARNING    {_reason(warning)}"
     planned = execution.planned
@@ -83,6 +86,15 @@ def _events(execution: Execution, items: Sequence[Item]) -> Iterator[tuple[datet
             yield item.at, _address(address)
         for warning in item.warnings:
             yield item.at, f"WARNING    {item.title}: {_reason(warning)}"
+
+
+def _options(options: RunOptions) -> str:
+    told = [
+        f"test mode with {options.test_mode.address}" if options.test_mode else "",
+        f"only for {', '.join(options.recipients)}" if options.recipients else "",
+        f"holds back {', '.join(each.value for each in options.hold)}" if options.hold else "",
+    ]
+    return "this run alone: " + ("; ".join(each for each in told if each) or "as the task says")
 
 
 def _trigger(trigger: TriggerInfo) -> str:

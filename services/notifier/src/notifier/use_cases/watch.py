@@ -1,7 +1,7 @@
 """Watch executions, end each of them once, write their mails down."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -126,6 +126,15 @@ class Watch:
             return Audience(plan.notification, plan.test_address), zone
         version = execution.planned.task_version if execution.planned else None
         audience = await self.tasks.audience(execution.task_id, version or None)
+        if execution.triggered is None and execution.planned is None:
+            # Whether the run was a test is not known, and a test may reach nobody but its own address.
+            log.warning(
+                "neither the trigger nor the plan is known; nobody is told", execution_id=execution.id
+            )
+            return None, zone
+        options = execution.options
+        if audience is not None and options is not None and options.test_mode is not None:
+            audience = replace(audience, test_address=options.test_mode.address)
         test_mode = execution.planned is not None and execution.planned.test_mode
         if audience is not None and test_mode and audience.test_address is None:
             # The people named were never meant to hear of a test, so without its address nobody does.

@@ -25,6 +25,8 @@ from contracts.events import (
     TriggerInfo,
     UnitCounts,
 )
+from contracts.mailing import MailAddress
+from contracts.runs import RunOptions
 from contracts.sites import SiteMending, SiteProblem, SitePush
 
 T = TypeVar("T")
@@ -111,6 +113,7 @@ class Execution(Answer):
     test_mode: bool | None = None
     problems: list[Reason] | None = Field(default=None, description="what planning had to leave out")
     log: ObjectRef | None = None
+    options: RunOptions | None = Field(default=None, description="what this run alone was asked to do")
 
 
 class Unit(Answer):
@@ -152,6 +155,9 @@ class Delivery(Answer):
     message_id: str | None = None
     detail: str | None = None
     files: list[DeliveredFile] | None = None
+    addresses: list[MailAddress] | None = Field(
+        default=None, description="of a mail: each address, its state and the server's answer"
+    )
 
 
 class Notification(Answer):
@@ -166,6 +172,9 @@ class Notification(Answer):
     settled_at: Utc
     reason: Reason | None
     message_id: str | None
+    addresses: list[MailAddress] | None = Field(
+        default=None, description="each address of the mail, its state and the server's answer"
+    )
 
 
 class ExecutionList(Page[Execution]):

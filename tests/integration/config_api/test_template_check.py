@@ -18,6 +18,7 @@ async def test_a_sound_template_has_no_problem() -> None:
     html = b"<p>{{ total }}</p>{% for row in by_dest.rows %}<i>{{ row.dest }}</i>{% endfor %}"
     assert await TemplateInspector(timeout_s=60)(TemplateKind.HTML, html) == Inspected(
         TemplateUses(
+            recipient=False,
             values=("total",),
             tables={"by_dest": ("dest",)},
             places={
@@ -45,7 +46,7 @@ async def test_a_bomb_is_refused_and_harms_nobody() -> None:
         archive.writestr("xl/worksheets/sheet1.xml", b"\0" * 400_000_000)
     assert (await TemplateInspector(timeout_s=60)(TemplateKind.XLSX, packed.getvalue())).problems
     assert (await TemplateInspector(timeout_s=60)(TemplateKind.HTML, b"<p>fine</p>")) == Inspected(
-        TemplateUses()
+        TemplateUses(recipient=False)
     )
 
 

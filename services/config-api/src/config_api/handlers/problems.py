@@ -134,7 +134,7 @@ def of_failure(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
 _GIVEN_UP = {"object-missing": 410, "document-too-large": 413}
 _OF_FRAMEWORK = {
     400: ("The body cannot be read.", "Send one JSON document in UTF-8, or a form as multipart/form-data."),
-    404: ("There is no such address.", "See /api/docs for the calls there are."),
+    404: ("There is no such address.", "Check the address. /api/docs lists the calls of the API."),
     405: ("This address does not take this method.", "Use one of the methods that the Allow header lists."),
     413: ("The request is too large.", "Send less at once."),
 }

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import BaseSecurity, SASLScram512
@@ -27,7 +27,7 @@ from contracts.base import Event
 from contracts.catalog import topic as topic_spec
 from contracts.envelope import MalformedEventError, Message, Received, decode, encode
 from runtime.consumers import Consumer, ConsumerWatch, Membership
-from runtime.errors import Transient
+from runtime.errors import Permanent, Transient
 from runtime.failure import DeadLetter, FailurePolicy, Guard, Limits
 from runtime.settings import RuntimeSettings
 from runtime.telemetry import below, trace_headers
@@ -60,7 +60,10 @@ class MessagePublisher(Protocol):
     """Publishes messages that were encoded before, as the outbox relay does."""
 
     async def publish_message(self, message: Message) -> None:
-        """Return when the broker has confirmed the message. Raises Transient when it could not be."""
+        """Return when the broker has confirmed the message.
+
+        Raises Permanent when it can never be published, Transient when it cannot be now.
+        """
         ...
 
 
@@ -300,13 +303,23 @@ class Bus:
         await asyncio.gather(*(self.publish(event, occurred_at=occurred_at) for event in events))
 
     async def publish_message(self, message: Message) -> None:
-        """Publish an encoded event; its headers say which span it belongs to. Raises Transient otherwise."""
+        """Publish an encoded event; its headers say which span it belongs to.
+
+        Returns when the broker has confirmed it. Raises Permanent when it is larger than the topic takes,
+        Transient when it cannot be published now.
+        """
         if not self._connected:
             raise Transient(f"Kafka at {self._settings.kafka_bootstrap} is not connected yet")
         try:
             await self._broker.publish(
                 message.body, topic=message.topic, key=message.key, headers=dict(message.headers)
             )
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            raise Permanent(
+                "event-too-large",
+                f"An event of {len(message.body)} bytes is larger than the topic {message.topic} takes.",
+                "Raise max.message.bytes of the topic and of the broker, as in the catalogue of topics.",
+            ) from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise Transient(f"publishing to {message.topic} failed: {error!r}") from error
 

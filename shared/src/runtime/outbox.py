@@ -19,6 +19,7 @@ from contracts.base import Event
 from contracts.envelope import Message, encode
 from runtime.bus import MessagePublisher
 from runtime.clock import Clock, SystemClock
+from runtime.errors import Transient
 from runtime.rounds import Rounds
 from runtime.store import Document, store_errors
 
@@ -44,6 +45,7 @@ OUTBOX_INDEX = IndexModel(
 # Long enough to publish one document's events to a healthy broker; a relay that died blocks them this long.
 _CLAIM_FOR = timedelta(seconds=15)
 _PAUSE_AFTER_FAILURE = timedelta(seconds=1)
+_PAUSE_OF_A_BAD_DOCUMENT = timedelta(seconds=60)
 _MEASURE_EVERY_S = 5.0
 
 
@@ -113,7 +115,8 @@ class OutboxRelay:
         """Publish what waits, at most `limit` documents; return the number of events published.
 
         Events of one document keep their order. What could not be published stays, does not keep the other
-        documents from being tried, and is raised as Transient at the end.
+        documents from being tried, and is raised as Transient at the end. A document that can never be
+        published, because it is damaged or too large, is logged and counted, and tried again a minute later.
         """
         running: set[asyncio.Task[int]] = set()
         ended: list[asyncio.Task[int]] = []
@@ -150,13 +153,18 @@ class OutboxRelay:
 
     async def _publish(self, document: Document) -> int:
         sent: list[str] = []
-        # A document that cannot be published steps back for a moment and lets the others pass.
-        free_from = self._clock.now() + _PAUSE_AFTER_FAILURE
+        # A document that cannot be published steps back and lets the others pass: for a moment while the
+        # broker is unavailable, for longer when it is the document itself.
+        free_from = self._clock.now() + _PAUSE_OF_A_BAD_DOCUMENT
         try:
-            for stored in document["outbox"]:
-                await self._bus.publish_message(message_of(stored))
-                sent.append(stored["event_id"])
-            free_from = self._clock.now()
+            with self._rounds.isolated(collection=self._collection.name, document=str(document["_id"])):
+                for stored in document["outbox"]:
+                    await self._bus.publish_message(message_of(stored))
+                    sent.append(stored["event_id"])
+                free_from = self._clock.now()
+        except Transient:
+            free_from = self._clock.now() + _PAUSE_AFTER_FAILURE
+            raise
         finally:
             with store_errors():
                 await self._collection.update_one(
@@ -172,7 +180,8 @@ class OutboxRelay:
         """Return the age in seconds of the oldest unsent event, 0 when there is none; sets the metric."""
         with store_errors():
             oldest = await self._collection.find_one(
-                {"outbox.0": {"$exists": True}},
+                # A damaged entry has perhaps no time; it must not hide how long the others wait.
+                {"outbox.0": {"$exists": True}, "outbox.0.occurred_at": {"$type": "date"}},
                 projection={"outbox": {"$slice": 1}},
                 sort=[("outbox.occurred_at", ASCENDING)],
             )
@@ -201,8 +210,9 @@ class OutboxRelay:
         with self._rounds.round():
             # Before anything is published: while the broker is away, the age is what has to be seen.
             if monotonic() - self._measured_at >= _MEASURE_EVERY_S:
-                await self.measure()
                 self._measured_at = monotonic()
+                with self._rounds.isolated(collection=self._collection.name, what="age of the oldest event"):
+                    await self.measure()
             await self.run_once()
 
 

@@ -66,15 +66,7 @@ class Rounds:
         What it raises is logged with `what` (say, `trigger_id=...`) and counted. Transient is raised again:
         a server is unavailable, and the other rows would fail the same way.
         """
-
-        def ended(error: Exception | None) -> bool:
-            if error is None or isinstance(error, Transient):
-                return False
-            ROUND_ITEM_FAILURES.labels(self.loop).inc()
-            log.error("left out of this round", loop=self.loop, **what, exc_info=error)
-            return True
-
-        return _Ended(ended)
+        return isolated(self.loop, **what)
 
     def _round_ended(self, error: Exception | None) -> bool:
         if error is None:
@@ -110,6 +102,19 @@ class Rounds:
             return []
         failed = f"{self.failures_in_row} rounds in a row failed in {failing_for:.0f} s"
         return [f"loop {self.loop}: {failed}; the last error: {self._last_error}"]
+
+
+def isolated(loop: str, **what: str) -> AbstractContextManager[None, bool]:
+    """Do as `Rounds.isolated` for a part of a loop that does not hold its `Rounds`, such as an adapter."""
+
+    def ended(error: Exception | None) -> bool:
+        if error is None or isinstance(error, Transient):
+            return False
+        ROUND_ITEM_FAILURES.labels(loop).inc()
+        log.error("left out of this round", loop=loop, **what, exc_info=error)
+        return True
+
+    return _Ended(ended)
 
 
 class _Ended(AbstractContextManager[None, bool]):

@@ -107,6 +107,30 @@ class TestOutboxRelay:
         assert await relay.run_once() == 2
         assert [each.identity() for each in bus.events()] == ["n-001", "n-002"]
 
+    async def test_bad_documents_hold_up_nobody_and_are_counted(
+        self, store: Store, bus: OutboxBus, relay: OutboxRelay, clock: FakeClock
+    ) -> None:
+        # More of them than places, and the oldest of all: they come first whenever they may.
+        for n in range(5):
+            damaged = event(100 + n, at=NOW - timedelta(hours=1))
+            del damaged["topic"]
+            await put(store, f"damaged-{n}", [damaged])
+        await store.db["rows"].insert_one({"_id": "empty", "outbox": [{"what": "is this"}]})
+        large = event(200, at=NOW - timedelta(hours=1))
+        bus.refused = {large["event_id"]}
+        await put(store, "large", [large])
+        for n in range(5):
+            await put(store, f"good-{n}", [event(n, at=NOW - timedelta(seconds=30))])
+        before = failures("broadsheet_round_item_failures_total")
+        assert await relay.run_once() == 5
+        assert {each.identity() for each in bus.events()} == {f"n-{n:03}" for n in range(5)}
+        assert failures("broadsheet_round_item_failures_total") - before == 7
+        assert await relay.run_once() == 0, "they are left alone for a while"
+        assert 3600 == await relay.measure()
+        clock.advance(timedelta(minutes=2))
+        bus.refused.clear()
+        assert await relay.run_once() == 1, "what became possible is published"
+
     async def test_part_that_was_published_before_a_failure_is_not_published_again(
         self, store: Store, bus: OutboxBus, relay: OutboxRelay, clock: FakeClock
     ) -> None:
@@ -223,3 +247,7 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is waited for is in another task
             await asyncio.sleep(0.01)
+
+
+def failures(metric: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"loop": "outbox rows"}) or 0.0

@@ -294,3 +294,21 @@ async def test_two_handlers_at_once_leave_the_same_rows_as_one(store: Store, clo
     found = [each async for each in store.collection(DELIVERIES).find()]
     assert {each["state"] for each in found} == {"ready"}
     assert len(found) == 9
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_from_being_settled(
+    mongo_server: Mongo, clock: FakeClock
+) -> None:
+    async with fresh_store(mongo_server.uri, driver="pymongo") as store:
+        rows = Deliveries(store, clock=clock, lease_for=LEASE)
+        await ready(rows, clock, make.mail_delivery("a"))
+        claim = await claimed(rows)
+        assert await rows.transmitting(claim, sending(claim.row.addresses, {}))
+        document = await store.db["distributor_deliveries"].find_one({"_id": claim.row.id})
+        assert document is not None
+        await store.db["distributor_deliveries"].insert_one({**document, "_id": "damaged", "row": {}})
+        clock.advance(LEASE * 10)
+        assert [claim.row.id] == [each.row.id async for each in rows.abandoned(clock.now())]
+        await store.db["distributor_deliveries"].update_many({}, {"$set": {"state": "waiting"}})
+        clock.advance(timedelta(days=30))
+        assert [claim.row.id] == [each.row.id async for each in rows.past_time(clock.now())]

@@ -137,7 +137,12 @@ async def test_what_settled_is_unpublished_until_it_is_published(
     await units.settle(await claimed(units), SKIPPED, clock.now())
     soon = NOW + timedelta(seconds=1)
     assert await units.unpublished(NOW) == []
+    row = await store.db[UNITS].find_one({"_id": "unit"})
+    assert row is not None
+    # One that this version cannot read keeps no other from being published.
+    await store.db[UNITS].insert_one({**row, "_id": "damaged", "event": {"type": "unit-vanished"}})
     assert await units.unpublished(soon) == [Settled(SKIPPED, NOW)]
+    await store.db[UNITS].delete_one({"_id": "damaged"})
     await units.published("unit", soon)
     await units.published("unit", soon + timedelta(hours=1))
     assert await units.unpublished(soon) == []

@@ -13,7 +13,7 @@ from contracts.events import Disposition, Outcome, TaskCompleted
 from contracts.runs import RunOptions
 from notifier.adapters.stored import StoredLogs
 from notifier.domain.letters import Audience, Letter
-from notifier.domain.model import Item, Planned, Status, Triggered
+from notifier.domain.model import Execution, Item, Planned, Status, Triggered
 from notifier.use_cases.watch import Watch
 from runtime.errors import Permanent, Transient
 from runtime.plans import StoredPlans
@@ -205,6 +205,25 @@ async def test_before_the_deadline_the_log_is_waited_for(bench: Bench) -> None:
     bench.objects.broken = False
     await bench.watch.settled(DELIVERED)
     assert "COMPLETED  success" in await bench.log_text()
+
+
+async def test_an_execution_that_cannot_be_read_keeps_no_other_from_ending(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = EXECUTION[:-1] + ("0" if EXECUTION[-1] != "0" else "1")
+    await bench.watch.triggered(damaged, "t-2", Triggered(at=NOW, trigger=TRIGGER))
+    await bench.triggered()
+    read = bench.executions.get
+
+    async def get(execution_id: str) -> Execution | None:
+        if execution_id == damaged:
+            raise ValueError("the stored execution does not fit")
+        return await read(execution_id)
+
+    monkeypatch.setattr(bench.executions, "get", get)
+    bench.clock.set(NOW + timedelta(hours=2))
+    assert await bench.watch.sweep() == 1
+    assert [EXECUTION] == [event.execution_id for event in bench.completed()]
 
 
 async def test_after_the_deadline_the_execution_ends_without_a_log_and_is_told_later(bench: Bench) -> None:

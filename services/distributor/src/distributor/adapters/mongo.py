@@ -7,7 +7,7 @@ and unit id.
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ASCENDING, IndexModel
 
@@ -19,12 +19,14 @@ from distributor.ports import AttemptNote, Claim, Stray
 from runtime.clock import Clock
 from runtime.ledger import Lease, Ledger, lease_of
 from runtime.outbox import OutboxEntry, entry
+from runtime.rounds import isolated
 from runtime.store import Document, Store, store_errors
 from runtime.telemetry import execution_headers
 
 DELIVERIES = "distributor_deliveries"
 UNITS = "distributor_units"
 SERVICE = "distributor"
+T = TypeVar("T")
 
 _BATCH = 500
 _STRAYS = 200
@@ -124,7 +126,8 @@ class Deliveries:
             which["execution_id"] = execution_id
         with store_errors():
             async for found in self._rows.find(which):
-                yield _row(found)
+                if (row := _readable(found, _row)) is not None:
+                    yield row
 
     async def make_ready(self, row_id: str, now: datetime) -> bool:
         """Move a waiting row to ready. Return False when it was no longer waiting."""
@@ -218,13 +221,14 @@ class Deliveries:
         with store_errors():
             which = {"give_up_at": {"$lte": now}, **_unattended(now)}
             async for found in self._rows.find(which).limit(_STRAYS):
-                waiting = found["state"] == State.WAITING.value
-                yield Stray(_row(found), found["attempt"], _last(found), waiting)
+                if (stray := _readable(found, _stray)) is not None:
+                    yield stray
 
     async def abandoned(self, now: datetime) -> AsyncIterator[Claim]:
         """Yield rows whose lease ran out while transmitting, under the lease that was lost."""
         async for found in self._ledger.expired(now, (State.TRANSMITTING.value,), limit=_STRAYS):
-            yield _claim(lease_of(found))
+            if (claim := _readable(found, lambda each: _claim(lease_of(each)))) is not None:
+                yield claim
 
     async def forget(self, before: datetime) -> int:
         """Delete rows settled, with their events published, and outcomes recorded before a moment."""
@@ -280,6 +284,18 @@ def _document(row: Row) -> Document:
         "last_attempt": None,
         "row": row.model_dump(mode="json"),
     }
+
+
+def _readable(document: Document, read: Callable[[Document], T]) -> T | None:
+    """Return what a document holds; None when this version cannot read it, so that the others are served."""
+    with isolated("sweep", delivery_id=str(document["_id"])):
+        return read(document)
+    return None
+
+
+def _stray(document: Document) -> Stray:
+    waiting = document["state"] == State.WAITING.value
+    return Stray(_row(document), document["attempt"], _last(document), waiting)
 
 
 def _row(document: Mapping[str, Any]) -> Row:

@@ -8,10 +8,10 @@ are ledgers (runtime.ledger), so every write is fenced by its token.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pymongo import ASCENDING, IndexModel
@@ -30,9 +30,11 @@ from generator.ports import Busy, Claim, Settled, SettledUnit
 from runtime.clock import Clock
 from runtime.errors import Transient
 from runtime.ledger import Lease, Ledger
+from runtime.rounds import isolated
 from runtime.store import Document, Store, store_errors
 
 log = structlog.get_logger(__name__)
+S = TypeVar("S")
 
 EXECUTIONS = "generator_executions"
 UNITS = "generator_units"
@@ -170,7 +172,7 @@ class MongoExecutions(_Work):
 
     async def unpublished(self, settled_before: datetime) -> list[Settled[ExecutionPlanned]]:
         """Return outcomes that were recorded, but perhaps never published."""
-        return [_planned(row) for row in await self._unpublished(settled_before)]
+        return _readable(await self._unpublished(settled_before), _planned, loop="plan republish")
 
     async def settle(self, claim: Claim, event: ExecutionPlanned, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the execution over."""
@@ -200,11 +202,20 @@ class MongoUnits(_Work):
 
     async def unpublished(self, settled_before: datetime) -> list[Settled[SettledUnit]]:
         """Return outcomes that were recorded, but perhaps never published."""
-        return [_rendered(row) for row in await self._unpublished(settled_before)]
+        return _readable(await self._unpublished(settled_before), _rendered, loop="render republish")
 
     async def settle(self, claim: Claim, event: SettledUnit, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the unit over."""
         return await self._settle(claim, {"type": event.TYPE, "body": event.model_dump(mode="json")}, at)
+
+
+def _readable(rows: Iterable[Document], read: Callable[[Document], S], *, loop: str) -> list[S]:
+    """Return what rows hold, without those this version cannot read, so that the others are served."""
+    found: list[S] = []
+    for row in rows:
+        with isolated(loop, row=str(row["_id"])):
+            found.append(read(row))
+    return found
 
 
 def _planned(row: Document) -> Settled[ExecutionPlanned]:

@@ -19,6 +19,7 @@ from generator.ports import Busy, Claim, Configuration, Executions, Plans, Quest
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
+from runtime.rounds import isolated
 from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,10 @@ class PlanExecution:
     async def republish(self, patience: timedelta) -> None:
         """Publish what was planned so long ago and perhaps never published, as after a crash."""
         for settled in await self.executions.unpublished(self.clock.now() - patience):
-            with execution_span("plan again", settled.event.execution_id):
+            with (
+                isolated("plan republish", execution_id=settled.event.execution_id),
+                execution_span("plan again", settled.event.execution_id),
+            ):
                 await self._publish(settled)
 
     async def _work(self, firing: Firing, claim: Claim) -> None:

@@ -16,6 +16,7 @@ from generator.use_cases.making import MakeFile
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
+from runtime.rounds import isolated
 from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,10 @@ class RenderReport:
     async def republish(self, patience: timedelta) -> None:
         """Publish what settled so long ago and was perhaps never published, as after a crash."""
         for settled in await self.units.unpublished(self.clock.now() - patience):
-            with execution_span("render again", settled.event.execution_id):
+            with (
+                isolated("render republish", unit_id=settled.event.unit_id),
+                execution_span("render again", settled.event.execution_id),
+            ):
                 await self._publish(settled)
 
     async def _publish(self, settled: Settled[SettledUnit]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from contracts.base import Reason
 from contracts.events import NotificationEvent, NotificationFailed, NotificationSent
@@ -39,6 +40,7 @@ from runtime.mail import (
     message_id,
 )
 from runtime.outbox import entry
+from runtime.rounds import ROUND_ITEM_FAILURES
 from runtime.telemetry import execution_span, trace_headers
 
 log = structlog.get_logger(__name__)
@@ -253,21 +255,30 @@ class Post:
         """
         number = 0
         async for row in self.mails.expired(self.clock.now()):
-            letter = Letter.model_validate(row["letter"])
-            with execution_span("give up notification", letter.execution_id, notification_id=letter.id):
-                # Rows from before there were addresses were on their way to all of them.
-                before = _addresses(row, letter, on_its_way=True)
-                lost = {
-                    each.address: (AddressState.UNKNOWN, _ABANDONED)
-                    for each in before
-                    if each.state is AddressState.SENDING
-                }
-                try:
-                    await self._advance(lease_of(row), letter, answered(before, lost))
-                    number += 1
-                except LeaseLost:
-                    log.info("abandoned notification was settled by another", notification_id=letter.id)
+            try:
+                number += await self._resolve(row)
+            except ValidationError:
+                # One mail this version cannot read must not keep the others from being settled.
+                ROUND_ITEM_FAILURES.labels("abandoned mails").inc()
+                log.exception("abandoned notification cannot be read", notification_id=str(row["_id"]))
         return number
+
+    async def _resolve(self, row: Mapping[str, Any]) -> bool:
+        letter = Letter.model_validate(row["letter"])
+        with execution_span("give up notification", letter.execution_id, notification_id=letter.id):
+            # Rows from before there were addresses were on their way to all of them.
+            before = _addresses(row, letter, on_its_way=True)
+            lost = {
+                each.address: (AddressState.UNKNOWN, _ABANDONED)
+                for each in before
+                if each.state is AddressState.SENDING
+            }
+            try:
+                await self._advance(lease_of(row), letter, answered(before, lost))
+            except LeaseLost:
+                log.info("abandoned notification was settled by another", notification_id=letter.id)
+                return False
+        return True
 
 
 _LEDGER_STATE = {AddressState.ACCEPTED: "succeeded", AddressState.UNKNOWN: "unknown"}

@@ -18,6 +18,7 @@ from notifier.domain.tasklog import task_log, time_zone
 from notifier.ports import Executions, Logs, MailLedger, Plans, Tasks
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
+from runtime.rounds import ROUND_ITEM_FAILURES
 from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
@@ -156,7 +157,12 @@ class Watch:
         try:
             return bool(await step(execution_id))
         except (Transient, Permanent) as error:
+            ROUND_ITEM_FAILURES.labels("deadlines").inc()
             log.warning("execution waits", execution_id=execution_id, reason=str(error)[:500])
+            return False
+        except Exception:
+            ROUND_ITEM_FAILURES.labels("deadlines").inc()
+            log.exception("execution left out of this round", execution_id=execution_id)
             return False
 
 

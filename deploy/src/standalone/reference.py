@@ -113,8 +113,33 @@ def topics_page() -> str:
     ]
     lines += ["", "| event | topic |", "|---|---|"]
     lines += [f"| `{name}` | `{spec.name}` |" for spec in topics() for name in spec.events]
-    lines += ["", *_TOPIC_SETTINGS]
+    lines += ["", *_TOPIC_SETTINGS, "", *_access()]
     return "\n".join(lines) + "\n"
+
+
+def _access() -> list[str]:
+    """Return what each service has to be allowed at the broker, and nothing more."""
+    found = topics()
+    services = sorted({name for spec in found for name in (*spec.producers, *spec.consumers)})
+    lines = [
+        "## Access",
+        "",
+        "What each service needs at the broker, and all it needs: an account of its own with these ACLs, and",
+        "besides `Describe` on the same topics, and `Read` on consumer groups that begin with its name. See",
+        "[the trust boundary](../operations/trust.md) for why it matters who may write.",
+        "",
+        "| service | `Write` | `Read` |",
+        "|---|---|---|",
+    ]
+    for service in services:
+        reads = [spec for spec in found if service in spec.consumers]
+        writes = [spec.name for spec in found if service in spec.producers]
+        writes += [spec.dead_letter_topic for spec in reads]
+        told = [
+            ", ".join(f"`{name}`" for name in names) or "-" for names in (writes, [s.name for s in reads])
+        ]
+        lines.append(f"| {service} | {told[0]} | {told[1]} |")
+    return lines
 
 
 def pages() -> dict[Path, str]:

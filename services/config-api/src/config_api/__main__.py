@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from config_api.app import NAME, Parts, assemble, build, prepare
 from config_api.domain.errors import InvalidError, RefusedError
 from config_api.domain.rights import Actor, Role
+from config_api.handlers.problems import problem_body
 from config_api.handlers.rest_admin import audit_record, head_of, verdict_body
 from config_api.ports import AuditQuery
 from config_api.reference import markdown
@@ -83,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--after", type=int, default=0, metavar="SEQ")
     query.add_argument("--limit", type=int, default=1000)
 
+    commands.add_parser(
+        "reseal", help="encrypt every stored secret with the newest key; prints counts, and can be run again"
+    )
     commands.add_parser("reference", help="print the REST reference as Markdown")
     commands.add_parser("rebuild", help="delete every view and build it anew from the audit trail")
     return whole
@@ -97,6 +101,8 @@ async def _command(settings: ConfigApiSettings, options: argparse.Namespace) -> 
                 return await _create_admin(parts, options)
             case "create-api-key":
                 return await _create_key(parts, options)
+            case "reseal":
+                return await _reseal(parts)
             case "audit" if options.audit_command == "verify":
                 return await _verify(parts, options)
             case "audit":
@@ -136,6 +142,19 @@ async def _create_key(parts: Parts, options: argparse.Namespace) -> int:
             return 0
     print(f"There is no account {wanted!r}; make it with create-admin.", file=sys.stderr)
     return 1
+
+
+async def _reseal(parts: Parts) -> int:
+    done = await parts.resealing.run(COMMAND)
+    answer = {
+        "newest_key": done.key_id,
+        "complete": done.complete,
+        "collections": done.counts,
+        "unreadable": [problem_body(each) for each in done.unreadable],
+        "older_keys_can_go": f"{done.older_keys_until:%Y-%m-%dT%H:%M:%SZ}" if done.complete else None,
+    }
+    print(json.dumps(answer))
+    return 0 if done.complete else 1
 
 
 async def _verify(parts: Parts, options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from config_api.adapters.identity_store import (
 )
 from config_api.adapters.passwords import Argon2Passwords
 from config_api.adapters.preview_store import PREVIEW_REQUESTS, MongoPreviews
+from config_api.adapters.sealed_store import MongoSealedStore
 from config_api.adapters.site_apps import QlikSiteApps
 from config_api.adapters.site_check import check_site
 from config_api.adapters.site_states import MongoSiteStates
@@ -56,6 +57,7 @@ from config_api.use_cases.configuration import Configuration
 from config_api.use_cases.hub import Hub
 from config_api.use_cases.identity import Identity
 from config_api.use_cases.previews import Previews
+from config_api.use_cases.resealing import Resealing
 from config_api.use_cases.runs import Runs
 from config_api.use_cases.sites import KnownApps, Sites
 from config_api.use_cases.task_checking import Screening, TaskChecking
@@ -92,6 +94,7 @@ class Parts:
     hub: Hub
     audit: Audit
     identity: Identity
+    resealing: Resealing
     recorder: Recorder
     projector: Projector
 
@@ -170,6 +173,7 @@ def assemble(
             session_for=timedelta(hours=settings.session_hours),
             idle_for=timedelta(minutes=settings.session_idle_minutes),
         ),
+        resealing=Resealing(store=MongoSealedStore(store), seal=sealer, clock=clock),
         recorder=Recorder(trail=trail, clock=clock),
         projector=Projector(trail=trail, views=views),
     )

@@ -122,6 +122,42 @@ class Seal(Protocol):
         ...
 
 
+class Reseal(Protocol):
+    """Encrypts secrets with the newest key."""
+
+    @property
+    def newest(self) -> str:
+        """The id of the newest key."""
+        ...
+
+    def resealed(self, holder: Wire, sealed: Mapping[str, str]) -> dict[str, str]:
+        """Return the tokens of an object, sealed with the newest key. Raises Permanent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SealedObject:
+    """A stored object with secrets."""
+
+    collection: str
+    id: str
+    holder: Wire | None
+    """None when the document does not fit its schema."""
+    sealed: Mapping[str, str]
+
+
+class SealedStore(Protocol):
+    """Keeps the objects with secrets."""
+
+    def sealed_objects(self) -> AsyncIterator[SealedObject]:
+        """Yield every object with secrets."""
+        ...
+
+    async def replace_sealed(self, found: SealedObject, tokens: Mapping[str, str]) -> bool:
+        """Write the tokens of an object, unless its secrets were changed since it was read."""
+        ...
+
+
 class TemplateCheck(Protocol):
     """Looks into a template before it is accepted."""
 

@@ -15,6 +15,7 @@ from generator.adapters.qlik_data import field_table, object_table
 from qlik import ConfigurationError, Selection
 from qlik.model import FieldValue
 from qlik.rpc import GLOBAL
+from qlik.unsettled import ask
 from support.qlik_site import SimulatedSite, simulated_site
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("judges")]
@@ -149,3 +150,13 @@ async def test_the_greeting_comes_a_moment_after_the_upgrade(site: SimulatedSite
         await socket.send(json.dumps(ask))
         assert json.loads(await socket.recv())["method"] == "OnConnected"
         assert json.loads(await socket.recv())["id"] == 1
+
+
+async def test_the_check_of_a_site_tells_what_holds_there(site: SimulatedSite) -> None:
+    async with site.client() as client:
+        told = {answer.question: answer.text async for answer in ask(client, APP) if answer.settled}
+    assert "Excel gets General, as it should be" in told["format of a number without a format"]
+    assert told["fields that always have one value"].endswith("(always one)")
+    assert "by text it answers true and selects nothing" in told["a number selected by its text"]
+    assert "by number it answers true and selects 2023" in told["a number selected by its text"]
+    assert "by number it answers true and selects 5/1/2024" in told["a date selected by its text"]

@@ -217,6 +217,15 @@ async def test_a_session_of_a_ticket_that_is_gone_is_opened_again(proxied: Simul
         assert 1 == await proxy_sessions(proxied, "expired")
 
 
+async def test_a_proxy_tells_whether_it_keeps_the_session_of_a_ticket(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="asked")
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+        told = {answer.question: answer.text async for answer in ask(client, "")}
+    assert told["what the proxy gives for a ticket"] == (
+        "a session with a CSRF token; two sockets in a row could use its cookie"
+    )
+
+
 async def test_a_refusal_leaves_the_session_to_the_others_in_it(proxied: SimulatedSite) -> None:
     auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="several")
     async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 TOKEN_LIFETIME: Final = timedelta(hours=6)  # of an OAuth access token
 TICKET_LIFETIME: Final = timedelta(minutes=1)
+PROXY_SESSION_IDLE: Final = timedelta(minutes=30)  # the default of a virtual proxy
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class ProxySession:
     user: str
     prefix: str
     csrf: str = ""
+
+    @property
+    def cookie(self) -> str:
+        """The name and value of the cookie."""
+        return f"X-Qlik-Session{'-' if self.prefix else ''}{self.prefix}={self.id}"
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Credentials:
     tokens: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     tickets: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     proxy_sessions: dict[str, ProxySession] = field(default_factory=dict)
+    last_used: dict[str, datetime] = field(default_factory=dict)  # by the id of the proxy session
+    open_sockets: dict[str, int] = field(default_factory=dict)  # likewise
 
     def bearer(self, token: str) -> str | None:
         """The user of an API key or of an access token that has not expired."""
@@ -74,7 +82,38 @@ class Credentials:
         csrf = self.new_id() if by_jwt else ""
         made = ProxySession(self.new_id(), user, prefix, csrf)
         self.proxy_sessions[made.id] = made
+        self.last_used[made.id] = self.now()
         return made
+
+    def proxy_session(self, session_id: str) -> ProxySession | None:
+        """The proxy session of a cookie, unless it was idle for too long; it is in use now."""
+        session = self.proxy_sessions.get(session_id)
+        if session is None or session not in self.live_sessions(session.user):
+            return None
+        self.last_used[session_id] = self.now()
+        return session
+
+    def live_sessions(self, user: str) -> list[ProxySession]:
+        """The proxy sessions that count for a user, oldest first: until they are idle for 30 minutes."""
+        idle = self.now() - PROXY_SESSION_IDLE
+        return [
+            kept
+            for kept in self.proxy_sessions.values()
+            if kept.user == user and (self.open_sockets.get(kept.id) or self.last_used[kept.id] > idle)
+        ]
+
+    def socket_opened(self, session_id: str) -> None:
+        """A socket of a proxy session is open."""
+        self.open_sockets[session_id] = self.open_sockets.get(session_id, 0) + 1
+
+    def socket_closed(self, session_id: str) -> None:
+        """A socket of a proxy session is closed; from now on it is idle."""
+        self.open_sockets[session_id] = self.open_sockets.get(session_id, 1) - 1
+        self.last_used[session_id] = self.now()
+
+    def close_session(self, session_id: str) -> ProxySession | None:
+        """End one proxy session, and nothing else of its user."""
+        return self.proxy_sessions.pop(session_id, None)
 
     def close_sessions(self, user: str, prefix: str) -> list[ProxySession]:
         """Log a user out of a virtual proxy."""

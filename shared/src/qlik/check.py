@@ -205,7 +205,7 @@ class Walk:
             "certificate": "the certificate and its key fit; whether the site takes them, the session tells",
             "api-key": "nothing to fetch; whether the tenant takes the key, the next step tells",
             "jwt": "the virtual proxy took the token and gave a session",
-            "ticket": "the proxy gave a ticket",
+            "ticket": "the proxy gave a ticket, and a session for it where it can",
             "oauth-m2m": "the tenant gave a token",
         }
         return _Done(f"{self._site.auth.kind}: {fetched[self._site.auth.kind]}")

@@ -9,16 +9,20 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import httpx
+import structlog
 
 from qlik import tls
-from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, SiteBusy
+from qlik.errors import ConfigurationError, PermissionDenied, ProtocolError, QlikError, SiteBusy
 from qlik.reach import Reach, ReachedTransport, anywhere
 from qlik.rest import answer, quiet_library_logs, refusal
 from qlik.site import ApiKeyAuth, CertificateAuth, JwtAuth, Limits, OAuthM2MAuth, QlikSite, TicketAuth
 from qlik.upgrade import Upgrade
 
+log = structlog.get_logger(__name__)
+
 XRFKEY = "BroadsheetXrfKey"  # 16 letters; it proves only that the caller can set a header, any value will do
 
+_LOG_OUT_S = 5.0
 _PROXY_SESSION_S = 25 * 60  # virtual proxies end idle sessions after 30 minutes by default
 _MOST_BYTES, _MOST_S = 1024 * 1024, 300.0  # tokens and cookies are a few kB; connect_s cannot be longer
 _RENEW_BEFORE_S = 300  # a token must outlive the longest step that starts with it
@@ -63,7 +67,7 @@ def sign_in(site: QlikSite, *, now: Callable[[], float], reach: Reach = anywhere
         case JwtAuth() as auth:
             return ByJwt(site, auth, now=now, reach=reach)
         case TicketAuth() as auth:
-            return ByTicket(site, auth, reach=reach)
+            return ByTicket(site, auth, now=now, reach=reach)
         case ApiKeyAuth() as auth:
             return ByBearer(site, auth, reach=reach)
         case OAuthM2MAuth() as auth:
@@ -265,42 +269,105 @@ class ByJwt:
 
 
 class ByTicket:
-    """One ticket per web socket, from the proxy's API with the site's certificate.
+    """A ticket from the proxy's API, with the site's certificate, for one session of the proxy that is kept.
 
-    A ticket is good for one use. The repository is asked with the same certificate, on its own port.
+    A proxy counts its sessions by their cookies until they are idle for 30 minutes, and allows five for a
+    user. So one ticket is turned into a cookie, all sockets of this user go with it, and it is logged out at
+    the end. A proxy that gives no cookie for a ticket gets a ticket for each socket. The repository is asked
+    with the same certificate, on its own port.
     """
 
     renewable = True
 
-    def __init__(self, site: QlikSite, auth: TicketAuth, *, reach: Reach = anywhere) -> None:
-        self._site, self._auth, self.reach = site, auth, reach
+    def __init__(
+        self, site: QlikSite, auth: TicketAuth, *, now: Callable[[], float], reach: Reach = anywhere
+    ) -> None:
+        self._site, self._auth, self._now, self.reach = site, auth, now, reach
         self._prefix = f"/{quote(auth.virtual_proxy.strip('/'))}" if auth.virtual_proxy.strip("/") else ""
         self._user = {"X-Qlik-User": qlik_user(auth.user_directory, auth.user_id)}
+        self._cookie, self._csrf, self._until = "", "", 0.0
+        self._lock = asyncio.Lock()
         self.tls = tls.context(ca_pem=auth.ca_pem, client_pem=auth.client_pem, key_pem=auth.key_pem)
         self._qps = _http(auth.qps_url, self.tls, site.limits, reach)
+        self._proxy = _http(http_base(site.engine_url), self.tls, site.limits, reach)
+        self._origin = auth.origin or http_base(site.engine_url)
 
     async def upgrade(self, path: str) -> Upgrade:
         """See SignIn."""
-        query = urlencode({"QlikTicket": await self._ticket()})
-        url = f"{self._site.engine_url}{self._prefix}{path}?{query}"
-        return Upgrade(
-            url,
-            {},
-            origin=self._auth.origin or http_base(self._site.engine_url),
-            tls=self.tls,
-            reach=self.reach,
-        )
+        await self._fresh()
+        if self._cookie:
+            secrets = {"qlik-csrf-token": self._csrf} if self._csrf else {}
+            headers = {"Cookie": self._cookie}
+        else:
+            secrets, headers = {"QlikTicket": await self._ticket()}, {}
+        query = f"?{urlencode(secrets)}" if secrets else ""
+        url = f"{self._site.engine_url}{self._prefix}{path}{query}"
+        return Upgrade(url, headers, origin=self._origin, tls=self.tls, reach=self.reach)
 
     async def headers(self) -> Mapping[str, str]:
         """See SignIn."""
         return self._user
 
     def rejected(self) -> None:
-        """Every upgrade has a ticket of its own anyway."""
+        """Ask the proxy next time whether the session is still there; other sockets may go on in it."""
+        self._until = 0.0
 
     async def aclose(self) -> None:
-        """See SignIn."""
-        await self._qps.aclose()
+        """See SignIn. Logs the session out, and nothing else of the user."""
+        await self._log_out()
+        for http in (self._qps, self._proxy):
+            await http.aclose()
+
+    async def _fresh(self) -> None:
+        async with self._lock:  # a hundred jobs take one ticket, not a hundred
+            now = self._now()
+            if now >= self._until and not (self._cookie and await self._open(cookie=self._cookie)):
+                await self._open(ticket=await self._ticket())
+            # Every use keeps a session of the proxy alive.
+            self._until = now + _PROXY_SESSION_S
+
+    async def _open(self, *, ticket: str = "", cookie: str = "") -> bool:
+        """Open a session with a ticket, or see whether the one of a cookie is still there."""
+        path = f"{self._prefix}/qps/csrftoken"
+        answer = await _request(
+            self._proxy,
+            "GET",
+            path,
+            params={"QlikTicket": ticket} if ticket else {},
+            headers={"Origin": self._origin} | ({"Cookie": cookie} if cookie else {}),
+        )
+        if answer.status_code == 400:  # noqa: PLR2004 - research 1.2
+            raise ConfigurationError(
+                "The virtual proxy does not answer",
+                code=400,
+                remedy=f"Link the virtual proxy {self._prefix or '(default)'} to the central proxy.",
+            )
+        if answer.status_code >= 500:  # noqa: PLR2004 - the server's own trouble
+            raise refusal(answer, f"GET {path}")
+        given = _session_cookie(answer)
+        if cookie and (not answer.is_success or (_session_id(given) not in {"", _session_id(cookie)})):
+            return False
+        # Whatever else it says, an older proxy too gives the cookie to whoever comes with a ticket.
+        self._cookie = cookie or (given if _session_id(given) else "")
+        self._csrf = answer.headers.get("qlik-csrf-token", "")
+        return True
+
+    async def _log_out(self) -> None:
+        """End the session of the proxy; where that fails it ends by itself when it is idle."""
+        session, self._cookie, self._until = _session_id(self._cookie), "", 0.0
+        if not session:
+            return
+        try:
+            async with asyncio.timeout(_LOG_OUT_S):
+                await _request(
+                    self._qps,
+                    "DELETE",
+                    f"/qps{self._prefix}/session/{quote(session, safe='')}",
+                    params={"xrfkey": XRFKEY},
+                    headers={"X-Qlik-Xrfkey": XRFKEY, **self._user},
+                )
+        except (QlikError, TimeoutError) as error:
+            log.info("qlik proxy session not logged out", site=self._site.name, error=type(error).__name__)
 
     async def _ticket(self) -> str:
         answer = await _request(
@@ -354,3 +421,12 @@ def _session_cookie(answer: httpx.Response) -> str:
         if "=" in pair and pair.split("=", 1)[1]:
             pairs.append(pair)
     return "; ".join(pairs)
+
+
+def _session_id(cookie: str) -> str:
+    """The id of the proxy's session in a Cookie header."""
+    for pair in cookie.split("; "):
+        name, _, value = pair.partition("=")
+        if name.startswith("X-Qlik-Session"):
+            return value
+    return ""

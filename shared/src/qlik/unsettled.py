@@ -19,7 +19,9 @@ from qlik.errors import ConfigurationError, LimitReached, PermissionDenied, Qlik
 from qlik.masking import mask
 from qlik.rpc import GLOBAL, EngineConnection
 from qlik.selecting import current
-from qlik.site import JwtAuth, OAuthM2MAuth
+from qlik.session import AppSession
+from qlik.site import JwtAuth, OAuthM2MAuth, TicketAuth
+from qlik.unsettled_app import always_one, dates_by_text, number_format, numbers_by_text
 
 _PING_WAIT_S = 10.0
 _SPACES = 20
@@ -179,7 +181,42 @@ async def _spaces(client: QlikClient, _: str) -> str:
     return told + (f"; not in: {', '.join(closed)}" if closed else "")
 
 
+def _of_app(how: Callable[[AppSession], Awaitable[str | None]], without: str) -> Ask:
+    """A question to an app in a session of its own; `without` says why it could not be asked."""
+
+    async def asked(client: QlikClient, app_id: str) -> str:
+        async with client.session(_needed(app_id)) as session:
+            told = await how(session)
+        if told is None:
+            raise _NotAskedError(without)
+        return told
+
+    return asked
+
+
+async def _ticket(client: QlikClient, _: str) -> str:
+    if not isinstance(client.site.auth, TicketAuth):
+        raise _NotAskedError("only a sign-in by ticket through a virtual proxy has it")
+    first = await client.credentials.upgrade(f"/app/engineData/identity/{secrets.token_hex(12)}/ttl/0")
+    if "Cookie" not in first.headers:
+        return "no session: each socket takes a ticket, and the sixth in half an hour may be refused"
+    token = "with a CSRF token" if urlsplit(first.url).query else "without a CSRF token"
+    for _attempt in range(2):
+        upgrade = await client.credentials.upgrade(f"/app/engineData/identity/{secrets.token_hex(12)}/ttl/0")
+        try:
+            connection = await EngineConnection.open(upgrade, client.site.limits)
+        except QlikError as error:
+            return f"a session {token}, whose cookie a socket could not use [{error.code}]: {error.message}"
+        await connection.aclose()
+    return f"a session {token}; two sockets in a row could use its cookie"
+
+
 QUESTIONS: dict[str, Ask] = {
+    "format of a number without a format": _of_app(number_format, ""),
+    "fields that always have one value": _of_app(always_one, ""),
+    "a number selected by its text": _of_app(numbers_by_text, "the app has no small field of numbers"),
+    "a date selected by its text": _of_app(dates_by_text, "the app has no small field of dates"),
+    "what the proxy gives for a ticket": _ticket,
     "licence use of this user": _licence,
     "a filter on subscriptions to ExecutionResult": _subscription_filter,
     "member of EvaluateEx's result": _result_key,

@@ -189,11 +189,67 @@ async def test_a_jwt_proxy_tells_whether_it_wants_the_csrf_token(
     )
 
 
-async def test_a_ticket_signs_in_and_each_session_takes_a_new_one(proxied: SimulatedSite) -> None:
+async def proxy_sessions(site: SimulatedSite, user: str) -> int:
+    """How many sessions the proxy counts for a user."""
+    state = await site.control("GET", "/_sim/state")
+    return sum(1 for each in state["proxy_sessions"] if each["user"] == f"CORP\\{user}")
+
+
+async def test_a_ticket_signs_in_once_for_all_sessions_of_a_user_and_is_logged_out(
+    proxied: SimulatedSite,
+) -> None:
+    """A proxy counts its sessions until they are idle for 30 minutes, and refuses the sixth."""
     auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="ticket;user")
+    for _ in range(7):
+        async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+            assert "ticket;user" in await works(client)
+            assert "ticket;user" in await works(client)
+            assert 1 == await proxy_sessions(proxied, "ticket;user")
+        assert 0 == await proxy_sessions(proxied, "ticket;user")
+
+
+async def test_a_session_of_a_ticket_that_is_gone_is_opened_again(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="expired")
     async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
-        assert "ticket;user" in await works(client)
-        assert "ticket;user" in await works(client)
+        assert "expired" in await works(client)
+        await proxied.control("POST", "/_sim/expire-proxy-sessions")
+        assert "expired" in await works(client)
+        assert 1 == await proxy_sessions(proxied, "expired")
+
+
+async def test_a_proxy_tells_whether_it_keeps_the_session_of_a_ticket(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="asked")
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+        told = {answer.question: answer.text async for answer in ask(client, "")}
+    assert told["what the proxy gives for a ticket"] == (
+        "a session with a CSRF token; two sockets in a row could use its cookie"
+    )
+
+
+async def test_a_refusal_leaves_the_session_to_the_others_in_it(proxied: SimulatedSite) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="several")
+    async with QlikClient(web(proxied, kind="client-managed", auth=auth)) as client:
+        async with client.session(FLIGHTS) as session:
+            client.credentials.rejected()
+            assert "several" in await works(client)
+            assert (await session.evaluate("=1+1")).number == 2
+        assert 1 == await proxy_sessions(proxied, "several")
+
+
+async def test_the_sixth_proxy_session_of_a_user_is_refused_until_one_is_logged_out(
+    proxied: SimulatedSite,
+) -> None:
+    auth = TicketAuth(qps_url=proxied.http_url, user_directory="CORP", user_id="clients")
+    site = web(proxied, kind="client-managed", auth=auth)
+    async with AsyncExitStack() as open_:
+        clients = [await open_.enter_async_context(QlikClient(site)) for _ in range(5)]
+        for client in clients:
+            assert "clients" in await works(client)
+        sixth = await open_.enter_async_context(QlikClient(site))
+        with pytest.raises(SiteBusy):
+            await works(sixth)
+        await clients[0].aclose()
+        assert "clients" in await works(sixth)
 
 
 async def test_the_sixth_session_of_one_user_is_refused_as_busy(proxied: SimulatedSite) -> None:

@@ -65,9 +65,15 @@ class App:
     variables: dict[str, Variable] = field(default_factory=dict)
     bookmarks: dict[str, Json] = field(default_factory=dict)
     access: Mapping[str, Reduction] | None = None  # who may open it and what of it; None means everybody, all
+    without_data: frozenset[str] = frozenset()  # who may open it and sees no row of it
+    always_one: frozenset[str] = frozenset()  # fields in which one value is always selected
+    numbers_by_text: bool = True  # whether SelectValues finds a number or a date by its text
+    says_true: bool = False  # whether SelectValues answers true though nothing was found
 
     def seen_by(self, user: str) -> DataModel | None:
         """The data as a user may see it; None when the user may not open the app."""
+        if user in self.without_data:
+            return self.model.without_rows()
         if self.access is None:
             return self.model
         reduction = self.access.get(user)

@@ -130,6 +130,13 @@ def _app(description: Mapping[str, Any], model: DataModel, now: datetime) -> App
         app.variables[found.id] = found
     for entry in description.get("bookmarks", []):
         app.bookmarks[str(entry["qInfo"]["qId"])] = entry
+    app.without_data = frozenset(map(str, description.get("without_data", [])))
+    app.always_one = frozenset(map(str, description.get("always_one", [])))
+    unknown = {name for name in app.always_one if model.field(name) is None}
+    if unknown:
+        raise AppError(f"always_one names fields that no table has: {', '.join(sorted(unknown))}")
+    app.numbers_by_text = bool(description.get("numbers_by_text", True))
+    app.says_true = bool(description.get("says_true", False))
     if "access" in description:
         app.access = _access(description["access"], model)
     return app

@@ -145,7 +145,6 @@ def _least_and_most(numbers: Any) -> Json:
 def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> Json:
     """The ``NxDimensionInfo`` of a dimension."""
     definition, of = dimension.definition, dimension.field
-    shown = wire_format(of.shown)
     info: Json = {
         "qFallbackTitle": definition.title,
         "qApprMaxGlyphCount": of.longest,
@@ -157,7 +156,7 @@ def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> J
         "qTags": list(of.tags),
         "qDimensionType": "N" if of.is_numeric else "D",
         "qGrouping": definition.grouping,
-        "qNumFormat": shown.attributes(),
+        "qNumFormat": wire_format(of.shown, is_number=not bool(np.isnan(of.numbers).all())),
         "qIsAutoFormat": True,
         "qGroupFieldDefs": list(definition.all_sources) or [definition.source],
         **_least_and_most(of.numbers),
@@ -183,13 +182,13 @@ def dimension_info(dimension: Dimension, attributes: Sequence[Column] = ()) -> J
 
 def measure_info(definition: MeasureDefinition, column: Column, attributes: Sequence[Column] = ()) -> Json:
     """The ``NxMeasureInfo`` of a measure."""
-    shown = definition.shown if not definition.shown.is_auto else wire_format(column.shown)
+    shown = column.shown if definition.shown.is_auto and not definition.shown.pattern else definition.shown
     info: Json = {
         "qFallbackTitle": definition.title,
         "qApprMaxGlyphCount": _longest(column, definition.shown),
         "qCardinal": 0,
         "qSortIndicator": _indicator(definition.sorting.direction * (-1 if definition.reverse else 1)),
-        "qNumFormat": shown.attributes(),
+        "qNumFormat": wire_format(shown),
         **_least_and_most(column.numbers),
         "qAttrExprInfo": [
             {"qFallbackTitle": attribute.label, **_least_and_most(values.numbers)}

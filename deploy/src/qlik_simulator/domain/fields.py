@@ -19,6 +19,7 @@ Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 _FEW: Final = 10_000  # texts that are kept; more are written when they are asked for
+SYSTEM_FIELDS: Final = ("$Table", "$Field", "$Fields", "$FieldNo", "$Rows", "$Info")
 NULL: Final = -2  # the element number of a missing value
 
 
@@ -59,6 +60,11 @@ class Field:
     codes: Codes
     shown: NumberFormat = GENERAL
     tags: tuple[str, ...] = ()
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the field describes the data model, such as ``$Field``, and no row has values of it."""
+        return self.name in SYSTEM_FIELDS
 
     @property
     def size(self) -> int:

@@ -91,6 +91,8 @@ class NumberFormat:
             return DAYS[int(number) % 7]
         if self.type == "IV":
             return interval_text(number)
+        if self.pattern and set(self.pattern) <= {"#"}:
+            return general_text(number, self.decimal)
         if self.pattern and self.type in {"I", "R", "F", "M", "U"}:
             return pattern_text(number, self.pattern, self.decimal, self.thousand)
         if self.type == "I":
@@ -106,9 +108,19 @@ MONTH_NAME: Final = NumberFormat("MON")  # dual of Month(): number 1-12, text of
 WEEKDAY_NAME: Final = NumberFormat("WD")  # dual of WeekDay(): number 0-6, Monday is 0
 
 
-def wire_format(shown: NumberFormat) -> NumberFormat:
-    """The format as a client may see it: month and weekday names are an integer format on the wire."""
-    return NumberFormat("I", "###0") if shown.type in {"MON", "WD"} else shown
+def wire_format(shown: NumberFormat, *, is_number: bool = True) -> dict[str, Any]:
+    """The ``FieldAttributes`` of a column as engines describe it.
+
+    Month and weekday names are an integer format. A number without a format of its own has type R and a
+    pattern of one ``#`` for each of 14 digits; a text has type U and no pattern.
+    """
+    if shown.type in {"MON", "WD"}:
+        return NumberFormat("I", "###0").attributes()
+    if not shown.is_auto or shown.pattern:
+        return shown.attributes()
+    if not is_number:
+        return {"qType": "U", "qnDec": 0, "qUseThou": 0}
+    return {"qType": "R", "qnDec": 14, "qUseThou": 1, "qFmt": "#" * 14, "qDec": shown.decimal}
 
 
 def general_text(number: float, decimal: str = ".") -> str:

@@ -3,12 +3,14 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
 
-from qlik_simulator.domain.fields import Field, Mask, field_of
+from qlik_simulator.domain.fields import SYSTEM_FIELDS, Field, Mask, field_of
 from qlik_simulator.domain.formats import NumberFormat
 
 T = TypeVar("T")
@@ -34,7 +36,28 @@ class DataModel:
         A calculated dimension is found by its expression once a cube has used it.
         """
         bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
-        return self.fields.get(name) or self.fields.get(bare) or self._derived.get(name)
+        return (
+            self.fields.get(name) or self.fields.get(bare) or self._derived.get(name) or self.system.get(bare)
+        )
+
+    @cached_property
+    def system(self) -> Mapping[str, Field]:
+        """The fields that describe the model: its table and the names and numbers of its fields."""
+        described: dict[str, list[Any]] = {
+            "$Table": [self.table],
+            "$Field": list(self.fields),
+            "$Fields": [len(self.fields)],
+            "$FieldNo": list(range(1, len(self.fields) + 1)),
+            "$Rows": [self.rows],
+            "$Info": [],
+        }
+        return {name: self._described(name, described[name]) for name in SYSTEM_FIELDS}
+
+    def _described(self, name: str, values: list[Any]) -> Field:
+        dtype = pl.Int64 if name in {"$Fields", "$FieldNo", "$Rows"} else pl.String
+        made = field_of(pl.Series(name, values, dtype=dtype))
+        tags = (*made.tags, "$system", "$hidden")
+        return replace(made, codes=np.full(self.rows, made.size, dtype=np.int32), tags=tags)
 
     def derive(self, name: str, make: Callable[[], Field]) -> Field:
         """The calculated dimension of that name, made when it is asked for the first time."""
@@ -65,6 +88,11 @@ class DataModel:
     def all_rows(self) -> Mask:
         """A mask in which every row is possible."""
         return np.ones(self.rows, dtype=np.bool_)
+
+    def without_rows(self) -> "DataModel":
+        """The same fields without a value, as section access leaves them to a user who may see nothing."""
+        fields = {name: field_of(pl.Series(name, [], dtype=pl.String)) for name in self.fields}
+        return DataModel(fields, 0, self.table)
 
     def column(self, name: str) -> pl.Series:
         """A column of a calculation: ``c:<field>`` codes, ``n:<field>`` numbers, ``t:<field>`` texts."""

@@ -130,8 +130,8 @@ def _rows(model: DataModel, selections: Selections) -> Mask:
     rows = model.all_rows()
     for name, chosen in selections.by_field:
         of = model.field(name)
-        if of is None:
-            continue  # the field went away with a reload, and its selection with it
+        if of is None or of.is_system:
+            continue  # the field went away with a reload, and its selection with it; or it has no rows
         rows &= element_mask(of, chosen.elements)[of.codes]
     return rows
 
@@ -156,6 +156,9 @@ def _is_locked(selections: Selections, name: str) -> bool:
 
 def _states(model: DataModel, of: Field, selections: Selections) -> States:
     chosen = selections.get(of.name)
+    if of.is_system:
+        picked = element_mask(of, chosen.elements if chosen else ())[: of.size]
+        return States(np.where(picked, _S, _A if chosen else _O).astype(np.uint8))
     others = possible_elements(of, possible_rows(model, selections.put(of.name, None)))
     if chosen is None:
         return States(np.where(others, _O, _X))

@@ -43,6 +43,31 @@ def get_hypercube_data(call: Call) -> Work:
     return work
 
 
+def get_reduced_data(call: Call) -> Work:
+    """Pages of a straight cube with fewer points.
+
+    Mode ``N`` reduces nothing and ``D1`` leaves out rows evenly; the others are refused by their name.
+    """
+    mode, zoom = call.text("qReductionMode"), int(call.number("qZoomFactor"))
+    if mode not in {"N", "D1", "DATA_REDUCTION_NONE", "DATA_REDUCTION_ONEDIM"}:
+        raise QixError(Code.NOT_IMPLEMENTED, mode)
+    path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
+    check_pages(pages)
+
+    def work() -> Json:
+        cube = _cube(call, layouts, path)
+        if cube.definition.mode != "S":
+            raise QixError(Code.INVALID_PARAMETERS, f"{path} has mode {cube.definition.mode}")
+        found = [straight_page(cube, page) for page in pages]
+        step = 2 ** max(zoom, 0) if mode not in {"N", "DATA_REDUCTION_NONE"} else 1
+        for page in found:
+            page["qMatrix"] = page["qMatrix"][::step]
+            page["qIsReduced"] = True
+        return {"qDataPages": found}
+
+    return work
+
+
 def get_pivot_data(call: Call) -> Work:
     """Pages of a pivot."""
     path, pages, layouts = call.text("qPath"), call.pages(), call.layouts()
@@ -202,6 +227,7 @@ def _failed(error: CubeError) -> QixError:
 
 DATA_METHODS: Final[dict[str, Method]] = {
     "GetHyperCubeData": method(get_hypercube_data, "qPath", "qPages"),
+    "GetHyperCubeReducedData": method(get_reduced_data, "qPath", "qPages", "qZoomFactor", "qReductionMode"),
     "GetListObjectData": method(get_list_object_data, "qPath", "qPages"),
     "SelectListObjectValues": method(
         select_list_object_values, "qPath", "qValues", "qToggleMode", "qSoftLock?"

@@ -37,7 +37,7 @@ def get_app_layout(call: Call) -> Json:
     }
     if document.no_data:
         layout["qIsOpenedWithoutData"] = True
-    else:
+    elif document.app.without_data.isdisjoint({call.session.key.user}):
         layout["qHasData"] = True
     if document.is_session_app:
         layout["qIsSessionApp"] = True
@@ -306,7 +306,22 @@ def get_measure(call: Call) -> Json:
     }
 
 
+def clear_undo_buffer(call: Call) -> Json:
+    """Forget what was selected before."""
+    call.document.back.clear()
+    call.document.forward.clear()
+    return {}
+
+
+def script(call: Call) -> str:
+    """A load script that names what the app is made of."""
+    model = call.document.model
+    return f"// made by the simulator\n[{model.table}]:\nLOAD [{'], ['.join(model.fields)}];\n"
+
+
 METHODS: Final[dict[str, Method]] = {
+    "ClearUndoBuffer": method(clear_undo_buffer),
+    "GetScriptEx": method(lambda call: {"qScript": {"qScript": script(call), "qMeta": {}}}),
     "GetAppLayout": method(get_app_layout),
     "GetAppProperties": method(lambda call: {"qProp": {"qTitle": call.document.app.name}}),
     "GetAllInfos": method(get_all_infos),

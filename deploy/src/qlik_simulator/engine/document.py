@@ -10,7 +10,7 @@ from typing import Any
 from qlik_simulator.apps.app import App, GenericObject, Variable
 from qlik_simulator.domain.compiler import Context
 from qlik_simulator.domain.model import DataModel
-from qlik_simulator.domain.selections import NOTHING, Selections
+from qlik_simulator.domain.selections import NOTHING, Selection, Selections
 
 Json = dict[str, Any]
 
@@ -65,8 +65,21 @@ class Document:
         found: Mapping[str, Any] = item["qDim" if kind == "dimension" else "qMeasure"]
         return found
 
+    def with_always_one(self, selections: Selections, before: Selections = NOTHING) -> Selections:
+        """The same with one value in every field that always has one: the one before, else the first."""
+        for name in sorted(self.app.always_one):
+            of, chosen = self.model.field(name), selections.get(name)
+            if of is None or of.size == 0 or (chosen is not None and len(chosen.elements) == 1):
+                continue
+            earlier = before.get(name)
+            element = min(chosen.elements if chosen else earlier.elements if earlier else {0})
+            kept = Selection(frozenset({element}), locked=chosen is not None and chosen.locked)
+            selections = selections.put(name, kept)
+        return selections
+
     def select(self, state: str, after: Selections) -> bool:
         """Put a new selection state in place; the answer says whether anything changed."""
+        after = self.with_always_one(after, before=self.states[state])
         if self.states[state] == after:
             return False
         if state == "$":

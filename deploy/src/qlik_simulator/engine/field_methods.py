@@ -69,11 +69,12 @@ def select_elements(
     return settle(call, state, outcome)
 
 
-def _element(of: Field, value: Mapping[str, Any]) -> int | None:
+def _element(of: Field, value: Mapping[str, Any], *, numbers_by_text: bool) -> int | None:
     if value.get("qIsNumeric"):
         number = value.get("qNumber")
         return of.number_index.get(float(number)) if isinstance(number, int | float) else None
-    return of.text_index.get(str(value.get("qText", "")))
+    found = of.text_index.get(str(value.get("qText", "")))
+    return found if found is None or numbers_by_text or np.isnan(of.numbers[found]) else None
 
 
 def select_values(call: Call) -> Json:
@@ -82,11 +83,11 @@ def select_values(call: Call) -> Json:
     values = call.items("qFieldValues")
     if not all(isinstance(value, dict) for value in values):
         raise QixError(Code.INVALID_PARAMS, "qFieldValues has to be a list of field values")
-    found = (_element(of, value) for value in values)
+    app = call.document.app
+    found = (_element(of, value, numbers_by_text=app.numbers_by_text) for value in values)
     elements = [element for element in found if element is not None]
-    return {
-        "qReturn": select_elements(call, call.target.state, of, elements, toggle=call.flag("qToggleMode"))
-    }
+    done = select_elements(call, call.target.state, of, elements, toggle=call.flag("qToggleMode"))
+    return {"qReturn": done or (app.says_true and not elements)}
 
 
 def low_level_select(call: Call) -> Json:
@@ -178,7 +179,9 @@ def unlock_field(call: Call) -> Json:
 FIELD_METHODS: Final[dict[str, Method]] = {
     "GetCardinal": method(lambda call: {"qReturn": _field(call).size}),
     "GetAndMode": method(lambda _: {"qReturn": False}),
-    "GetNxProperties": method(lambda _: {"qProperties": {"qOneAndOnlyOne": False}}),
+    "GetNxProperties": method(
+        lambda call: {"qProperties": {"qOneAndOnlyOne": call.target.id in call.document.app.always_one}}
+    ),
     "SelectValues": method(select_values, "qFieldValues", "qToggleMode?", "qSoftLock?"),
     "Select": method(select_match, "qMatch", "qSoftLock?", "qExcludedValuesMode?"),
     "ToggleSelect": method(toggle_select, "qMatch", "qSoftLock?", "qExcludedValuesMode?"),

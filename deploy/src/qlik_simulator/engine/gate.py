@@ -1,5 +1,6 @@
 """Who may connect, to which session, and how the engine greets."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -14,6 +15,7 @@ from qlik_simulator.site import Site, iso
 
 Json = dict[str, Any]
 COOKIE: Final = "X-Qlik-Session"
+_A_MOMENT: Final = 0.02  # seconds from the upgrade to the greeting
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Admitted:
     user: str
     address: Address
     manner: Literal["engine", "proxy", "login", "silent"] = "engine"
+    session: ProxySession | None = None  # the proxy's, which its cookie stands for
+    is_new: bool = False  # whether the answer to the upgrade gives the cookie
 
 
 def cookie_name(prefix: str) -> str:
@@ -46,7 +50,7 @@ def cookie_name(prefix: str) -> str:
 def proxy_session(site: Site, prefix: str, headers: Mapping[str, str]) -> ProxySession | None:
     """The proxy session that the cookie stands for."""
     found = SimpleCookie(headers.get("cookie", "")).get(cookie_name(prefix))
-    session = None if found is None else site.credentials.proxy_sessions.get(found.value)
+    session = None if found is None else site.credentials.proxy_session(found.value)
     return session if session is not None and session.prefix == prefix else None
 
 
@@ -107,10 +111,8 @@ class WebGate:
         origins = self._site.policy.origins
         if origins and headers.get("origin", "") not in origins:
             return Refused(403, "Forbidden")
-        ticket = address.parameter("QlikTicket")
-        if ticket:
-            user = self._site.credentials.redeem(ticket)
-            return Admitted("", address, "login") if user is None else Admitted(user, address, "proxy")
+        if ticket := address.parameter("QlikTicket"):
+            return self._by_ticket(address, ticket)
         if cookie_name(address.prefix) not in headers.get("cookie", ""):
             return Admitted("", address, "login")
         session = proxy_session(self._site, address.prefix, headers)
@@ -118,7 +120,14 @@ class WebGate:
             return Admitted("", address, "silent")
         if session.csrf and (address.parameter("qlik-csrf-token") != session.csrf or has_token):
             return Refused(403, "Forbidden")
-        return Admitted(session.user, address, "proxy")
+        return Admitted(session.user, address, "proxy", session)
+
+    def _by_ticket(self, address: Address, ticket: str) -> Admitted:
+        user = self._site.credentials.redeem(ticket)
+        if user is None:
+            return Admitted("", address, "login")
+        opened = self._site.credentials.open_session(user, address.prefix, by_jwt=False)
+        return Admitted(user, address, "proxy", opened, is_new=True)
 
 
 class Reception:
@@ -143,7 +152,11 @@ class Reception:
         session, was_there = self._sessions.attach(key)
         connection = Connection(self._site, session, socket, self._reload, self._recorder.socket(agent))
         session.listeners.append(connection)
+        held = admitted.session.id if admitted.session is not None else ""
+        self._site.credentials.socket_opened(held)
         try:
+            # As on a real site: a client must not rely on finding the greeting right there.
+            await asyncio.sleep(_A_MOMENT)
             self._introduce(admitted, connection)
             if refusal is not None:
                 self._end(connection, refusal)
@@ -151,6 +164,7 @@ class Reception:
                 self._greet(admitted, connection, "SESSION_ATTACHED" if was_there else "SESSION_CREATED")
             await connection.serve()
         finally:
+            self._site.credentials.socket_closed(held)
             self._sessions.detach(session, connection, 0 if refusal is not None else address.ttl)
 
     def _refusal(self, admitted: Admitted, key: SessionKey) -> str | None:
@@ -160,12 +174,26 @@ class Reception:
             return None
         if admitted.user in self._site.policy.unlicensed:
             return "OnLicenseAccessDenied"
-        is_new = not self._sessions.has(key)
-        if is_new and self._sessions.count(admitted.user) >= self._site.policy.most_sessions:
+        if self._too_many(admitted, key):
             return "OnMaxParallelSessionsExceeded"
         if key.app and key.app not in self._site.apps:
             return "OnNoEngineAvailable"
         return None
+
+    def _too_many(self, admitted: Admitted, key: SessionKey) -> bool:
+        """Whether this would be one session too many of the user.
+
+        A proxy counts its own sessions, by their cookies, until they are idle for long or logged out. Engine
+        sessions at a time are counted, too: no public source rules it out, and who keeps to both is safe.
+        """
+        most = self._site.policy.most_sessions
+        if not self._sessions.has(key) and self._sessions.count(admitted.user) >= most:
+            return True
+        live = self._site.credentials.live_sessions(admitted.user)
+        if admitted.session is None or admitted.session not in live[most:]:
+            return False
+        self._site.credentials.close_session(admitted.session.id)
+        return True
 
     def _introduce(self, admitted: Admitted, connection: Connection) -> None:
         if admitted.manner == "login":

@@ -1,5 +1,6 @@
 """Methods of Global (handle -1)."""
 
+import hashlib
 from typing import Any, Final
 
 from qlik_simulator.apps.app import App, Variable
@@ -71,13 +72,15 @@ def open_doc(call: Call) -> Json:
 
 def opened(app: App, model: DataModel, *, no_data: bool = False) -> Document:
     """A fresh view of an app: the data its user may see as of now, nothing selected."""
-    return Document(
+    document = Document(
         app=app,
         model=model,
         last_reload_time=iso(app.last_reload_time),
         no_data=no_data,
         variables={found.id: Variable(**vars(found)) for found in app.variables.values()},
     )
+    document.states["$"] = document.with_always_one(document.states["$"])
+    return document
 
 
 def get_active_doc(call: Call) -> Json:
@@ -115,7 +118,22 @@ def abort_request(call: Call) -> Json:
     return {}
 
 
+def get_configuration(_: Call) -> Json:
+    """What a client may ask of this engine; older clients ask before anything else."""
+    return {"qConfig": {"qFeatures": {"qIsDesktop": False}, "qVersion": ENGINE_VERSION}}
+
+
+def get_base_bnf_hash(call: Call) -> Json:
+    """The hash by which clients know whether they have the grammar of scripts (S) or expressions (E)."""
+    kind = call.text("qBnfType")
+    if kind not in {"S", "E"}:
+        raise QixError(Code.INVALID_PARAMETERS, kind)
+    return {"qBnfHash": hashlib.sha256(f"{ENGINE_VERSION} {kind}".encode()).hexdigest()}
+
+
 METHODS: Final[dict[str, Method]] = {
+    "GetConfiguration": method(get_configuration),
+    "GetBaseBNFHash": method(get_base_bnf_hash, "qBnfType"),
     "EngineVersion": method(engine_version),
     "ProductVersion": method(lambda _: {"qReturn": ENGINE_VERSION}),
     "QvVersion": method(lambda _: {"qReturn": ENGINE_VERSION}),

@@ -124,7 +124,7 @@ class _Walker:
             "qListObjectDef": ("qListObject", self._list_object),
             "qSelectionObjectDef": ("qSelectionObject", self._selections),
             "qAppObjectListDef": ("qAppObjectList", lambda given, _: lists.app_object_list(document, given)),
-            "qFieldListDef": ("qFieldList", lambda _, __: lists.field_list(document)),
+            "qFieldListDef": ("qFieldList", lambda given, _: lists.field_list(document, given)),
             "qVariableListDef": ("qVariableList", lambda given, _: lists.variable_list(document, given)),
             "qMeasureListDef": (
                 "qMeasureList",

@@ -122,19 +122,25 @@ def _current(document: Document, selections: Selections, name: str, chosen: Sele
         entry["qIsNum"] = True
     if chosen.locked:
         entry["qLocked"] = True
+    if name in document.app.always_one:
+        entry["qOneAndOnlyOne"] = True
     if chosen.search:
         entry["qTextSearch"] = chosen.search
     return entry
 
 
-def field_list(document: Document) -> Json:
-    """The ``FieldList``."""
-    return {"qItems": [field_description(of) for of in document.model.fields.values()]}
+def field_list(document: Document, given: Mapping[str, Any]) -> Json:
+    """The ``FieldList``; system fields are in it where they are asked for."""
+    fields = list(document.model.fields.values())
+    if given.get("qShowSystem"):
+        fields += document.model.system.values()
+    return {"qItems": [field_description(of) for of in fields]}
 
 
 def field_description(of: Field) -> Json:
     """An ``NxFieldDescription``."""
-    return {"qName": of.name, "qCardinal": of.size, "qTags": list(of.tags), "qSrcTables": []}
+    found: Json = {"qName": of.name, "qCardinal": of.size, "qTags": list(of.tags), "qSrcTables": []}
+    return {**found, "qIsSystem": True, "qIsHidden": True} if of.is_system else found
 
 
 def app_object_list(document: Document, given: Mapping[str, Any]) -> Json:

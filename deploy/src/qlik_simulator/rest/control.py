@@ -100,6 +100,10 @@ class Control:
             "sessions": [
                 {**vars(found.key), "sockets": len(found.listeners)} for found in self.sessions.all()
             ],
+            "proxy_sessions": [
+                {"user": found.user, "prefix": found.prefix}
+                for found in site.credentials.proxy_sessions.values()
+            ],
             "faults": {
                 place: [vars(fault) for fault in faults] for place, faults in site.faults.waiting.items()
             },
@@ -234,4 +238,7 @@ def _add_losses(router: APIRouter, control: Control) -> None:
         ended = control.sessions.end(
             lambda key: not command.user or key.user == command.user, command.code, command.reason
         )
+        held = control.site.credentials.proxy_sessions
+        for session in [kept for kept in held.values() if not command.user or kept.user == command.user]:
+            control.site.credentials.close_session(session.id)
         return {"ended": ended}

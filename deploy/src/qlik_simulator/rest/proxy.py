@@ -31,11 +31,12 @@ class ProxyService:
         self._site = site
         self._sessions = sessions
 
-    def open_by_jwt(self, prefix: str, authorization: str) -> Response:
-        """Open a session for a JWT: a cookie, and a CSRF token in a header."""
+    def open(self, prefix: str, authorization: str, ticket: str) -> Response:
+        """Open a session for a JWT or a ticket: a cookie, and a CSRF token in a header."""
         if prefix not in self._site.policy.prefixes:
             raise HTTPException(400, "the virtual proxy is not linked to the central proxy")
-        user = self._site.credentials.jwt_user(bearer_of(authorization) or "")
+        credentials = self._site.credentials
+        user = credentials.redeem(ticket) if ticket else credentials.jwt_user(bearer_of(authorization) or "")
         if user is None:
             raise HTTPException(401, "Unauthorized")
         session = self._site.credentials.open_session(user, prefix, by_jwt=True)
@@ -54,6 +55,14 @@ class ProxyService:
             "TargetUri": None,
         }
 
+    def end_session(self, prefix: str, session_id: str) -> Json:
+        """End one session of a virtual proxy."""
+        found = self._site.credentials.proxy_sessions.get(session_id)
+        if found is None or found.prefix != prefix:
+            raise HTTPException(404, "Not Found")
+        self._site.credentials.close_session(session_id)
+        return {"Session": {"SessionId": session_id, "UserId": found.user.partition("\\")[2]}}
+
     def log_out(self, prefix: str, user: str) -> Json:
         """Close every session of a user on a virtual proxy, and its engine sockets."""
         closed = self._site.credentials.close_sessions(user, prefix)
@@ -66,10 +75,16 @@ def proxy_routes(site: Site, sessions: Sessions) -> APIRouter:
     router = APIRouter()
     service = ProxyService(site, sessions)
 
+    @router.get("/qps/csrftoken")
     @router.get("/{prefix}/qps/csrftoken")
     @router.get("/{prefix}/qlik-embed/main.js")
-    async def jwt_session(prefix: str, request: Request) -> Response:
-        return service.open_by_jwt(prefix, request.headers.get("authorization", ""))
+    async def session(request: Request, prefix: str = "") -> Response:
+        ticket = request.query_params.get("QlikTicket", "")
+        cookie = request.headers.get("cookie", "")
+        held = proxy_session(site, prefix, {"cookie": cookie})
+        if held is not None and not ticket:
+            return Response(status_code=204, headers={"qlik-csrf-token": held.csrf})
+        return service.open(prefix, request.headers.get("authorization", ""), ticket)
 
     @router.post("/qps/{prefix}/ticket", status_code=201)
     @router.post("/qps/ticket", status_code=201)
@@ -83,6 +98,19 @@ def proxy_routes(site: Site, sessions: Sessions) -> APIRouter:
             raise HTTPException(403, "Forbidden")  # no certificate
         return service.ticket(asked)
 
+    _add_endings(router, site, service)
+    return router
+
+
+def _add_endings(router: APIRouter, site: Site, service: ProxyService) -> None:
+    @router.delete("/qps/session/{session_id}")
+    @router.delete("/qps/{prefix}/session/{session_id}")
+    async def end_session(session_id: str, request: Request, xrfkey: str = "", prefix: str = "") -> Json:
+        xrfkey_checked(request, xrfkey)
+        if user_of(request.headers.get("x-qlik-user", "")) is None:
+            raise HTTPException(403, "Forbidden")  # no certificate
+        return service.end_session(prefix, session_id)
+
     @router.delete("/qps/{prefix}/user/{directory}/{user}")
     async def end_user(prefix: str, directory: str, user: str, request: Request, xrfkey: str = "") -> Json:
         xrfkey_checked(request, xrfkey)
@@ -95,5 +123,3 @@ def proxy_routes(site: Site, sessions: Sessions) -> APIRouter:
         if session is None:
             raise HTTPException(401, "Unauthorized")
         return service.log_out(prefix, session.user)
-
-    return router

@@ -99,7 +99,9 @@ def with_sockets(api: Application, site: Site, gate: WebGate, reception: Recepti
             await send(start)
             await send({"type": "websocket.http.response.body", "body": outcome.reason.encode()})
             return
-        await send({"type": "websocket.accept"})
+        cookie = outcome.session.cookie if outcome.session is not None and outcome.is_new else ""
+        given = [(b"set-cookie", f"{cookie}; Path=/; HttpOnly".encode())] if cookie else []
+        await send({"type": "websocket.accept", "headers": given})
         await reception.serve(outcome, AsgiSocket(scope, receive, send, site), headers.get("user-agent", ""))
 
     return application

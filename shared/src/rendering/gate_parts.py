@@ -15,10 +15,25 @@ _ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)")
 _ENCODINGS = frozenset({b"utf-8", b"utf8", b"utf-16", b"us-ascii", b"iso-8859-1", b"windows-1252"})
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _MACRO_WORKBOOK = "application/vnd.ms-excel.sheet.macroenabled.main+xml"
-_MACROS = ("macroenabled", "ms-office.vbaproject", "ms-office.activex")
+_ACTIVE = "ms-office.activex"
+_MACROS = ("macroenabled", "ms-office.vbaproject", _ACTIVE)
+_BINARY = "ms-excel.sheet.binary.macroenabled"
 _OLD_MACROS = ("intlmacrosheet", "ms-excel.macrosheet")
 _WITHOUT = "Save the template without them; a workbook that needs its macros has to be uploaded as .xlsm"
+_NO_MACROS = "Save it as '{}': reports of Word and PowerPoint carry no macros"
+_CONTROLS = "Replace them by form controls (Developer, Insert), or upload a workbook as .xlsm"
 _OUTSIDE = frozenset({"hyperlink", "attachedTemplate"})  # the latter is dropped when the file is written
+_WORKBOOKS = frozenset(
+    {
+        "externalLinkPath",
+        "externalLinkLongPath",
+        "xlPathMissing",
+        "xlStartup",
+        "xlAlternateStartup",
+        "xlLibrary",
+    }
+)  # other workbooks that a link of a workbook may name
+_LINK = re.compile(r"xl/externallinks/_rels/[^/]+\.rels")
 _CODE = frozenset({"vbaProject", "wordVbaData", "activeXControlBinary"})
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|\\\\")
 _RUNS = frozenset(
@@ -42,8 +57,14 @@ _FORMULA = re.compile(
 )
 
 
-def check_part(place: str, unpacked: bytes, *, macros: bool) -> None:
-    """Raise TemplateError for a part that must not be in a template."""
+def check_part(
+    place: str, unpacked: bytes, names: frozenset[str], *, macros: bool, embedded: bool = False
+) -> None:
+    """Raise TemplateError for a part that must not be in a template.
+
+    ``names`` are those of all parts in lower case. A workbook that is not ``embedded`` may have links to
+    other workbooks, which are cut when it is filled.
+    """
     lower = place.lower()
     text = _as_ascii(unpacked)
     named = lower.endswith((".xml", ".rels", ".vml"))
@@ -53,9 +74,10 @@ def check_part(place: str, unpacked: bytes, *, macros: bool) -> None:
         return
     _plain_xml(place, text, named=named)
     if lower == "[content_types].xml":
-        _types(place, unpacked, macros=macros)
+        _types(place, unpacked, names, macros=macros, embedded=embedded)
     elif lower.endswith(".rels"):
-        _pointers(place, unpacked, macros=macros)
+        cut = not embedded and _LINK.fullmatch(lower) is not None
+        _pointers(place, unpacked, macros=macros, allowed=_OUTSIDE | _WORKBOOKS if cut else _OUTSIDE)
     elif lower.startswith("xl/"):
         _workbook(place, text)
     elif lower.startswith("word/") and (b"instrText" in text or b"fldSimple" in text):
@@ -89,7 +111,7 @@ def _local(element: Any) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _pointers(place: str, unpacked: bytes, *, macros: bool) -> None:
+def _pointers(place: str, unpacked: bytes, *, macros: bool, allowed: frozenset[str]) -> None:
     """Relationships: outside only to what people click, and to a document's template, which is dropped."""
     for element in _parsed(place, unpacked).iter():
         if _local(element) != "Relationship":
@@ -97,7 +119,7 @@ def _pointers(place: str, unpacked: bytes, *, macros: bool) -> None:
         kind = element.get("Type", "").rstrip("/").rpartition("/")[2]
         target = element.get("Target", "").strip()
         external = element.get("TargetMode", "").strip().lower() == "external"
-        if (external or _ADDRESS.match(target)) and not (external and kind in _OUTSIDE):
+        if (external or _ADDRESS.match(target)) and not (external and kind in allowed):
             raise TemplateError(
                 place, f"it points outside itself: {target[:80]}",
                 "Embed pictures and break links to other files before uploading",
@@ -111,21 +133,46 @@ def _pointers(place: str, unpacked: bytes, *, macros: bool) -> None:
             raise TemplateError(place, "it has macros", _WITHOUT)
 
 
-def _types(place: str, unpacked: bytes, *, macros: bool) -> None:
+def _types(place: str, unpacked: bytes, names: frozenset[str], *, macros: bool, embedded: bool) -> None:
     """Macros may only be where they are said to be, and only those of Visual Basic."""
     root = _parsed(place, unpacked)
-    types = " ".join([*root.itertext(), *(one.get("ContentType", "") for one in root.iter())]).lower()
-    if any(word in types for word in _OLD_MACROS):
+    types = [(one.get("ContentType", "") + (one.text or "")).lower() for one in root.iter()]
+    if any(word in kind for kind in types for word in _OLD_MACROS):
         raise TemplateError(
             "template", "it has macro sheets of Excel 4",
-            "Write them anew in Visual Basic, or save the template without them",
+            "Rewrite them in Visual Basic, or save the template without them",
         )  # fmt: skip
-    if macros and _MACRO_WORKBOOK not in types:
+    if macros and not any(_MACRO_WORKBOOK in kind for kind in types):
         raise TemplateError(
             "template", "it is no workbook with macros", "Save it as 'Excel Macro-Enabled Workbook (*.xlsm)'"
         )
-    if not macros and any(word in types for word in _MACROS):
-        raise TemplateError("template", "it has macros or ActiveX controls", _WITHOUT)
+    for entry, kind in zip(root.iter(), types, strict=True) if not macros else ():
+        if _BINARY in kind and (embedded or not kind.endswith("main")):
+            continue  # every binary workbook is called so; macros in it have a part of their own
+        if _ACTIVE in kind and not _part_of(entry, names):
+            continue  # form controls are sometimes saved with the type of ActiveX, and no such part
+        if any(word in kind for word in _MACROS):
+            raise TemplateError("template", *_refusal(kind))
+
+
+def _refusal(kind: str) -> tuple[str, str]:
+    """What a content type with macros is, and what to do about it."""
+    if "ms-word." in kind:
+        return "it is a Word document with macros", _NO_MACROS.format("Word Document (*.docx)")
+    if "ms-powerpoint." in kind:
+        return "it is a PowerPoint file with macros", _NO_MACROS.format("PowerPoint Presentation (*.pptx)")
+    if _ACTIVE in kind:
+        return "it has macros or ActiveX controls", _CONTROLS
+    return "it has macros or ActiveX controls", _WITHOUT
+
+
+def _part_of(entry: Any, names: frozenset[str]) -> str:
+    """A part of the package that an entry of the content types is about; empty if there is none."""
+    if entry.get("PartName"):
+        name = str(entry.get("PartName")).lower().removeprefix("/")
+        return name if name in names else ""
+    suffix = f".{entry.get('Extension', '').lower()}"
+    return next((name for name in sorted(names) if name.endswith(suffix)), "")
 
 
 def _workbook(place: str, text: bytes) -> None:

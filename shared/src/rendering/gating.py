@@ -67,9 +67,10 @@ def _package(content: bytes, looking: _Looking) -> None:
         raise TemplateError("template", f"it has more than {limits.parts} parts", "Remove pictures or sheets")
     _names(infos)
     _overlaps(content, infos)
+    names = frozenset(info.filename.lower() for info in infos)
     for info in infos:
         if not info.is_dir():
-            _part(content, info, looking)
+            _part(content, info, names, looking)
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> None:
@@ -110,7 +111,7 @@ def _name_bytes(info: zipfile.ZipInfo) -> bytes:
     return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
 
 
-def _part(content: bytes, info: zipfile.ZipInfo, looking: _Looking) -> None:
+def _part(content: bytes, info: zipfile.ZipInfo, names: frozenset[str], looking: _Looking) -> None:
     place, limits = info.filename, looking.limits
     if info.file_size > limits.part_bytes:
         raise TemplateError(
@@ -136,7 +137,8 @@ def _part(content: bytes, info: zipfile.ZipInfo, looking: _Looking) -> None:
         _package(unpacked, looking)
         looking.depth -= 1
         return
-    check_part(place, unpacked, macros=looking.macros_here)
+    embedded = looking.depth > 0
+    check_part(place, unpacked, names, macros=looking.macros_here, embedded=embedded)
 
 
 def _inflate(content: bytes, info: zipfile.ZipInfo) -> bytes:

@@ -139,10 +139,16 @@ def _filled(template: bytes) -> bytes | None:
 def _same(before: bytes, after: bytes, touched: str) -> None:
     old, new = package_parts(before), package_parts(after)
     added = [name for name in new if name not in old]
+    linked = any("externalLinks/" in name for name in old)
+    if linked:  # cut, with what hangs on it
+        old = {name: body for name, body in old.items() if name in new}
+        assert not [name for name in new if "externalLinks/" in name]
     assert list(old) == [name for name in new if name in old]
     assert all("sharedStrings" in name for name in added), "only texts may be new"
     for name in old:
         if old[name] == new[name]:
+            continue
+        if linked and name.endswith((".rels", "workbook.xml", "[Content_Types].xml", touched)):
             continue
         if name.endswith("workbook.xml"):
             assert _workbook(old[name]) == _workbook(new[name])

@@ -197,3 +197,47 @@ def test_a_file_of_files_of_files_is_refused() -> None:
         bomb = package({"inner.xlsx": bomb})
     with pytest.raises(TemplateError, match="files stand in files in files"):
         gate(bomb)
+
+
+def typed(kind: str, **parts: bytes) -> dict[str, bytes]:
+    entry = f'<Default Extension="bin" ContentType="{kind}"/>'
+    types = f'<Types xmlns="{PACKAGE}/content-types">{entry}</Types>'
+    return {"[Content_Types].xml": types.encode(), **{f"{name}.bin": body for name, body in parts.items()}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "remedy"),
+    [
+        ("application/vnd.ms-word.document.macroEnabled.main+xml", "Word document with macros", "docx"),
+        (
+            "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+            "Word document with macros",
+            "docx",
+        ),
+        (
+            "application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml",
+            "PowerPoint file with macros",
+            "pptx",
+        ),
+        ("application/vnd.ms-excel.sheet.macroEnabled.main+xml", "has macros", "xlsm"),
+        ("application/vnd.ms-excel.sheet.binary.macroEnabled.main", "has macros", "xlsm"),
+    ],
+)
+def test_macros_are_refused_with_the_way_out_of_their_program(kind: str, message: str, remedy: str) -> None:
+    with pytest.raises(TemplateError, match=message) as told:
+        gate(package(typed(kind, a=b"x")))
+    assert remedy in told.value.remedy
+
+
+def test_active_x_is_a_part_of_that_type_and_not_a_type_without_a_part() -> None:
+    kind = "application/vnd.ms-office.activeX"
+    gate(package(typed(kind)))
+    refused(typed(kind, control=b"x"), "ActiveX controls")
+
+
+def test_a_binary_workbook_inside_a_document_has_no_macros_by_its_name_alone() -> None:
+    kind = "application/vnd.ms-excel.sheet.binary.macroEnabled"
+    inner = package(typed(kind + ".main", book=b"x"))
+    gate(package({**typed(kind + ".12"), "word/embeddings/data.xlsb": inner}))
+    with_macros = package(typed(kind + ".main", **{"xl/vbaProject": b"x"}))
+    refused({**typed(kind + ".12"), "word/embeddings/data.xlsb": with_macros}, "it has macros")

@@ -19,6 +19,7 @@ from rendering.xlsx.charts import Points, fill_drawing_text, refresh_chart, refr
 from rendering.xlsx.formula import split_cell, translate
 from rendering.xlsx.known import Known, Written
 from rendering.xlsx.layout import Plan, Turn, vanished
+from rendering.xlsx.links import cut_loose
 from rendering.xlsx.moves import Plans, downwards, inside, mover, outside
 from rendering.xlsx.others import Others
 from rendering.xlsx.pages import SheetCopies, repeat_sheets
@@ -85,7 +86,10 @@ def fill_xlsx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
 
 def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
     """Fill a workbook and keep what is known about it."""
-    book = open_book(Package(template), scope, options)
+    package = Package(template)
+    cut = cut_loose(package)
+    book = open_book(package, scope, options)
+    book.warnings.extend(cut.warnings)
     for sheet in book.sheets:
         sheet.scan(book.strings)
     book.sheets, book.plans.renames, sheet_copies = repeat_sheets(
@@ -104,8 +108,8 @@ def fill_book(template: bytes, scope: Scope, options: RenderOptions) -> Book:
         view.renames |= {sheet.name.lower(): sheet.title} if sheet.title else {}
         sheet.views = view
     others = Others(book.package, (book.part, book.root), book.touched, idle=not book.plans)
-    results = book.results = others.results(book.touched, book.plans, sheet_copies.gone)
-    book.warnings.extend(others.warnings)
+    results = book.results = others.results(book.touched, book.plans, sheet_copies.gone, cut.formulas)
+    book.warnings.extend([*others.warnings, *cut.untrue(results.stale)])
     for sheet in book.touched:
         sheet.stale = results.stale.get(sheet.name.lower(), set())
     _write_sheets(book)

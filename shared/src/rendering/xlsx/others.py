@@ -1,14 +1,15 @@
 """Sheets without tags that look at filled ones: references follow, results no longer true are dropped."""
 
 import re
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from rendering.opc import Package, child, descendants, local, serialize
+from rendering.opc import Package, child, descendants, serialize
 from rendering.xlsx.formula import sheet_names, split_cell
 from rendering.xlsx.moves import Plans, outside
 from rendering.xlsx.pivots import stale_pivots
-from rendering.xlsx.results import UNSTEADY, Formula, Results, formulas_of
+from rendering.xlsx.results import UNSTEADY, Formula, Results, formulas_in, formulas_of
 from rendering.xlsx.sheet import Sheet
 
 Element = Any
@@ -49,15 +50,24 @@ class Others:
             if not idle and _may_look_elsewhere(package.read(target), words)
         }
 
-    def results(self, touched: list[Sheet], plans: Plans, gone: AbstractSet[str]) -> Results:
-        """Which stored results of the whole workbook are no longer true."""
-        formulas: dict[str, list[Formula]] = {name: _formulas(root) for name, root in self._roots.items()}
+    def results(
+        self, touched: list[Sheet], plans: Plans, gone: AbstractSet[str], cut: Mapping[str, list[Formula]]
+    ) -> Results:
+        """Which stored results of the whole workbook are no longer true.
+
+        ``cut`` has formulas that stand no longer in their cells, by sheet.
+        """
+        formulas: dict[str, list[Formula]] = {name: formulas_in(root) for name, root in self._roots.items()}
         rows: dict[str, list[int]] = {}
         for sheet in touched:
             name = sheet.name.lower()
             if name not in rows:
                 formulas[name] = formulas_of(sheet.rows.items())
                 rows[name] = sorted(_new_rows(sheet))
+        for name, found in cut.items():
+            formulas.setdefault(name, []).extend(found)
+            if name in self.parts and plans:
+                self._roots.setdefault(name, self._package.xml(self.parts[name]))
         everything = set(gone) | {name for name in plans.renames if name not in rows}
         results = Results(formulas, self._names, self._tables, rows, everything).follow()
         self._pivots(results, touched)
@@ -99,16 +109,6 @@ def _may_look_elsewhere(content: bytes, words: list[bytes]) -> bool:
         return True
     lower = content.lower()
     return any(word in lower or not word.isascii() for word in words)
-
-
-def _formulas(root: Element) -> list[Formula]:
-    data = child(root, "sheetData")
-    rows = [e for e in (data if data is not None else ()) if local(e) == "row"]
-    at, numbered = 0, []
-    for row in rows:
-        at = int(row.get("r") or at + 1)
-        numbered.append((at, row))
-    return formulas_of(numbered)
 
 
 def _new_rows(sheet: Sheet) -> set[int]:

@@ -143,6 +143,8 @@ class Repeats:
             return self._value(look, tagged, column, out)
         if formula is not None:
             return self._formula(look, column, formula, out)
+        if (out.row, column) in self.sheet.stale:
+            return lambda span: [look.empty(row) for row in span.rows]
         return self._static(cell, look, column)
 
     def _static(self, cell: Element, look: Look, column: str) -> Pattern:

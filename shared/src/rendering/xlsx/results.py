@@ -71,6 +71,17 @@ def formulas_of(rows: Iterable[tuple[int, Element]]) -> list[Formula]:
     return found
 
 
+def formulas_in(root: Element) -> list[Formula]:
+    """The formulas of a worksheet."""
+    data = child(root, "sheetData")
+    at, numbered = 0, []
+    for row in data if data is not None else ():
+        if local(row) == "row":
+            at = int(row.get("r") or at + 1)
+            numbered.append((at, row))
+    return formulas_of(numbered)
+
+
 def _what_if(formula: Element) -> str:
     """What a what-if table is computed from: its inputs, and the formulas and values at its edges."""
     corners = split_range(formula.get("ref", ""))
@@ -204,7 +215,9 @@ def _needs(formula: str, sheet: str) -> _Needs:
     columns, strange = _whole_columns(parts, sheet)
     sheets = frozenset(part.name.lower() for part in parts if isinstance(part, SheetMention))
     words = frozenset(word.lower() for word in _WORD.findall(formula))
-    bracket = any(isinstance(part, str) and part.startswith("[") for part in parts)
+    bracket = any(
+        isinstance(part, str) and part.startswith("[") and not part[1:-1].isdigit() for part in parts
+    )  # a number is another workbook
     return _Needs(
         columns | {((ref.sheet or sheet).lower(), ref.first, ref.last or ref.first) for ref in refs},
         sheets,

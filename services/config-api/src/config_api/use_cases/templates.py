@@ -100,13 +100,10 @@ class Templates:
             )
         kind = _EXTENSIONS.get(file_name.rpartition(".")[2].lower())
         if kind is None:
-            raise InvalidError(
-                Problem(
-                    "file",
-                    f"{file_name[:100]!r} is no template",
-                    "upload .xlsx, .xlsm, .html, .docx or .pptx",
-                )
-            )
+            remedy = "upload .xlsx, .xlsm, .html, .docx or .pptx"
+            if file_name.lower().endswith((".docm", ".pptm")):
+                remedy = "reports of Word and PowerPoint carry no macros: save it as .docx or .pptx"
+            raise InvalidError(Problem("file", f"{file_name[:100]!r} is not a valid template", remedy))
         if kind is TemplateKind.XLSM and not self._macros:
             raise InvalidError(
                 Problem(

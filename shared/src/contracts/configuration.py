@@ -116,9 +116,9 @@ class TemplateUses(Wire):
         default_factory=dict,
         description="where a name stands first; a column as table.column, a picture as images.name",
     )
-    recipient: bool | None = Field(
-        default=None,
-        description="whether it shows the recipient; None for one uploaded before this was looked for",
+    recipient: bool = Field(
+        default=False,
+        description="whether it shows the recipient; not known of one uploaded before this was looked for",
     )
 
 

@@ -54,8 +54,8 @@ def render(
     `escape` is applied to every value and to nothing of the template itself. With `html`, tags may have
     character references. Raises TagError for a tag that cannot be read and for a name without a value.
     """
-    if not has_tags(template):
-        return template
+    if "{" not in template and "\uff5b" not in template:
+        return template  # and is remembered nowhere: it may be a password
     try:
         parts = _parts(template, html=html)
         return "".join(

@@ -1,13 +1,9 @@
 # ruff: noqa: RUF001 - characters that look like others are what is tested
 """What editors make of typed characters is read as what was typed, in every kind of template."""
 
-import io
 from datetime import date
 
-import docx
-import pptx
 import pytest
-import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +12,7 @@ from rendering.autocorrect import plain
 from rendering.language import Language, Scope
 from rendering.tags import pieces
 from rendering.text import fill
+from support.one_text import template_of, text_of
 from support.report_data import report, table
 
 DATA = report(
@@ -79,10 +76,10 @@ def test_texts_in_quotes_and_outside_tags_stay_as_they_are(expected: str, text: 
 @pytest.mark.parametrize(("expected", "text"), [*SLIPS, *KEPT[:5]])
 @pytest.mark.parametrize("kind", ["xlsx", "docx", "pptx", "html"])
 def test_every_kind_of_template_reads_them(kind: str, expected: str, text: str) -> None:
-    template = {"xlsx": _xlsx, "docx": _docx, "pptx": _pptx, "html": _html}[kind](text)
+    template = template_of(kind, text)
     assert inspect(TemplateKind(kind), template).problems == ()
     made = render(TemplateKind(kind), template, DATA, RenderOptions(), OutputFormat(kind)).content
-    shown = {"xlsx": _of_xlsx, "docx": _of_docx, "pptx": _of_pptx, "html": _of_html}[kind](made)
+    shown = text_of(kind, made)
     assert expected in {shown, shown.replace("&quot;", '"')}
 
 
@@ -98,8 +95,10 @@ def test_every_kind_of_template_reads_them(kind: str, expected: str, text: str) 
     ],
 )
 def test_pages_may_have_character_references_in_their_tags(expected: str, text: str) -> None:
-    made = render(TemplateKind.HTML, _html(text), DATA, RenderOptions(), OutputFormat.HTML).content
-    assert expected == _of_html(made)
+    made = render(
+        TemplateKind.HTML, template_of("html", text), DATA, RenderOptions(), OutputFormat.HTML
+    ).content
+    assert expected == text_of("html", made)
 
 
 @pytest.mark.parametrize("text", ["{{ “units }}", "{{ n }", "｛｛ n", "{{ n %}", "{% if n }}"])
@@ -121,48 +120,3 @@ def test_every_text_is_cut_up_or_refused_and_nothing_is_lost(text: str) -> None:
     except TemplateError:
         return
     assert text == "".join(piece.text for piece in found)
-
-
-def _xlsx(text: str) -> bytes:
-    file = io.BytesIO()
-    book = xlsxwriter.Workbook(file, {"in_memory": True})
-    book.add_worksheet("S").write_string("A1", f"[{text}]")
-    book.close()
-    return file.getvalue()
-
-
-def _of_xlsx(content: bytes) -> str:
-    import openpyxl  # noqa: PLC0415
-
-    return str(openpyxl.load_workbook(io.BytesIO(content))["S"]["A1"].value)[1:-1]
-
-
-def _docx(text: str) -> bytes:
-    document, file = docx.Document(), io.BytesIO()
-    document.add_paragraph(f"[{text}]")
-    document.save(file)
-    return file.getvalue()
-
-
-def _of_docx(content: bytes) -> str:
-    return str(docx.Document(io.BytesIO(content)).paragraphs[0].text)[1:-1]
-
-
-def _pptx(text: str) -> bytes:
-    deck, file = pptx.Presentation(), io.BytesIO()
-    slide = deck.slides.add_slide(deck.slide_layouts[5])
-    slide.shapes.title.text_frame.text = f"[{text}]"
-    deck.save(file)
-    return file.getvalue()
-
-
-def _of_pptx(content: bytes) -> str:
-    return str(pptx.Presentation(io.BytesIO(content)).slides[0].shapes.title.text_frame.text)[1:-1]
-
-
-def _html(text: str) -> bytes:
-    return f"<p>{text}</p>".encode()
-
-
-def _of_html(content: bytes) -> str:
-    return content.decode()[3:-4]

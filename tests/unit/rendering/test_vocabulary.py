@@ -21,6 +21,7 @@ from rendering.phrases import TagError, problems
 from rendering.phrases import render as render_phrase
 from rendering.text import fill
 from rendering.vocabulary import NAMES, SHORT, Facts, Name, Place, facts
+from support.one_text import template_of, text_of
 from support.report_data import report
 
 META = Meta(
@@ -90,6 +91,17 @@ def test_every_name_is_shown_in_templates(spelling: str, expected: str) -> None:
         assert () == inspect(TemplateKind.HTML, page).problems
         made = render(TemplateKind.HTML, page, DATA, RenderOptions(), OutputFormat.HTML).content.decode()
         assert f"<p>{expected}</p>" == unescape(made)
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "docx", "pptx", "html"])
+def test_every_kind_of_template_shows_every_name(kind: str) -> None:
+    text = "; ".join(f"{{{{ {spelling} }}}}" for spelling, _ in IN_TEMPLATES if not spelling.endswith("now"))
+    expected = "; ".join(shown for spelling, shown in IN_TEMPLATES if not spelling.endswith("now"))
+    extra = " {% if iteration == 'North' %}{{ meta.now | format('%Y') }}{% endif %}"
+    template = template_of(kind, text + extra)
+    assert () == inspect(TemplateKind(kind), template).problems
+    made = render(TemplateKind(kind), template, DATA, RenderOptions(), OutputFormat(kind)).content
+    assert f"{expected} 2026" == text_of(kind, made)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: name.spelled)

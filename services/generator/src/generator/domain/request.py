@@ -145,7 +145,7 @@ class SlicedReport:
         if uses is None:
             return False
         bare = "recipient" in uses.tables or "recipient" in uses.values
-        return bool(uses.recipient) or (bare and all(item.name != "recipient" for item in self.report.data))
+        return uses.recipient or (bare and all(item.name != "recipient" for item in self.report.data))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Mail messages that are the same bytes each time, whoever builds them."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _CONTENT_TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+)/([a-z0-9!#$&^_.+-]+)", re.IGNORECASE)
 _CHARSET = re.compile(r"charset=([A-Za-z0-9_-]{1,40})\b")
 _MAX_SUBJECT = 900
+_LONGEST_PLAIN_NAME = 60
+_BYTES_PER_WORD = 42
 
 
 class Attachment(NamedTuple):
@@ -99,6 +102,47 @@ def _attach(message: EmailMessage, attachment: Attachment) -> None:
         filename=_clean("file name", attachment.file_name),
         params={"charset": charset[1]} if charset and main.lower() == "text" else {},
     )
+    part = list(message.iter_attachments())[-1]
+    if isinstance(part, EmailMessage):
+        _name_for_old_programs(part, attachment.file_name)
+
+
+class _NamedType(str):
+    """A Content-Type header with the `name` parameter as encoded words (RFC 2047), as old programs read it.
+
+    The library writes any parameter as RFC 2231 says, which those programs do not read. A header object of
+    one's own is what its policies fold as it asks.
+    """
+
+    __slots__ = ()
+    name = "Content-Type"
+
+    def fold(self, *, policy: object) -> str:
+        """Return the header as lines."""
+        del policy
+        return f"{self.name}: {self}\r\n"
+
+
+def _name_for_old_programs(part: EmailMessage, file_name: str) -> None:
+    """Repeat a name that stands in the disposition as RFC 2231 says, for programs that know only `name`."""
+    if file_name.isascii() and len(file_name) <= _LONGEST_PLAIN_NAME:
+        return
+    plain = file_name.replace("\\", "\\\\").replace('"', '\\"')
+    name = plain if file_name.isascii() else "\r\n ".join(_encoded_words(file_name))
+    value = _NamedType(f'{part["Content-Type"]};\r\n name="{name}"')
+    del part["Content-Type"]
+    part["Content-Type"] = value
+
+
+def _encoded_words(text: str) -> list[str]:
+    """Return text as encoded words of at most 75 characters, each of whole characters (RFC 2047, 2)."""
+    words, held = [], ""
+    for char in text:
+        if len((held + char).encode()) > _BYTES_PER_WORD:
+            words.append(held)
+            held = ""
+        held += char
+    return [f"=?utf-8?b?{base64.b64encode(each.encode()).decode()}?=" for each in (*words, held)]
 
 
 def _fix_boundaries(message: EmailMessage, seed: str) -> None:

@@ -4,6 +4,7 @@ import email
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from typing import Any
 
@@ -139,3 +140,34 @@ def test_naive_date_is_a_fault_of_the_program() -> None:
 
 def test_ids() -> None:
     assert message_id("d-1", "example.org") == "<d-1@example.org>"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Übersicht der Verkäufe für März mit einem langen Namen und noch mehr — 2026.pdf",
+        "売上.xlsx",
+        "\U0001f4c8" * 40 + ".pdf",
+        'quoted "name" \\ of a file that is much too long for one line of a header of a mail.pdf',
+    ],
+)
+def test_a_name_is_there_for_old_mail_programs_too(name: str) -> None:
+    named = replace(CONTENT, attachments=(Attachment(name, "text/csv; charset=utf-8", b"x"),))
+    raw = message_bytes(build_message(named))
+    assert raw == message_bytes(build_message(named))
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    (part,) = email.message_from_bytes(raw, policy=policy.SMTP).iter_attachments()
+    assert part.get_filename() == name
+    (old,) = [
+        each for each in email.message_from_bytes(raw, policy=policy.compat32).walk() if each.get_filename()
+    ]
+    said = old.get_param("name")
+    assert isinstance(said, str), "not as RFC 2231 says"
+    assert str(make_header(decode_header(said.replace("\r\n", "")))) == name
+    assert (part.get_content_type(), part.get_content_charset()) == ("text/csv", "utf-8")
+
+
+def test_a_plain_short_name_needs_no_repetition() -> None:
+    made = build_message(replace(CONTENT, attachments=(Attachment("sales.pdf", "application/pdf", b"x"),)))
+    assert b"name=" not in message_bytes(made).replace(b"filename=", b"")

@@ -41,7 +41,7 @@ async def test_a_site_whose_trouble_cannot_be_written_down_is_tried_again() -> N
         if len(tried) > 2:
             again.set()
         raise KeyError("settings")
-        yield
+        yield  # type: ignore[unreachable]
 
     async def unwritable(_: str, message: str) -> None:
         raise ValueError(message)
@@ -61,7 +61,7 @@ async def test_a_watcher_that_ended_is_started_again() -> None:
     async def ending(connection_id: str) -> AsyncIterator[WatchedSite]:
         started.append(connection_id)
         raise asyncio.CancelledError
-        yield
+        yield  # type: ignore[unreachable]
 
     watchers = Watchers(ending, failed, poll_s=3600)
     async with asyncio.timeout(20):

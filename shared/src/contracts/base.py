@@ -109,12 +109,33 @@ class Artifact(ObjectRef):
     file_name: Annotated[str, Field(min_length=1, max_length=255)]
 
 
+_LONGEST_TEXT = 4000
+
+
+def _shortened(text: object) -> object:
+    # Reasons quote servers, libraries and data; how long those are must not decide whether one can be told.
+    if not isinstance(text, str) or len(text) <= _LONGEST_TEXT:
+        return text
+    return text[: _LONGEST_TEXT - 1] + "…"
+
+
+ReasonText = Annotated[str, BeforeValidator(_shortened), Field(max_length=_LONGEST_TEXT)]
+"""A text that is shortened to what a reason holds."""
+
+
 class Reason(Wire):
-    """Why something did not happen: a code for programs, a sentence and a remedy for people."""
+    """Why something did not happen: a code for programs, a sentence and a remedy for people.
+
+    Texts that are too long are shortened.
+    """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=80)]
-    message: Annotated[str, Field(max_length=4000)]
-    remedy: Annotated[str, Field(max_length=4000)] = ""
+    message: ReasonText
+    remedy: ReasonText = ""
+
+    def worded(self, message: str) -> "Reason":
+        """Return the reason with another message."""
+        return Reason(code=self.code, message=message, remedy=self.remedy)
 
 
 class Selection(Wire):

@@ -26,4 +26,4 @@ class Permanent(Exception):  # noqa: N818 - it names a kind of failure, as the p
     @property
     def reason(self) -> Reason:
         """Return the failure as events and logs carry it."""
-        return Reason(code=self.code, message=self.message[:4000], remedy=self.remedy[:4000])
+        return Reason(code=self.code, message=self.message, remedy=self.remedy)

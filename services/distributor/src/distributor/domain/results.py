@@ -303,9 +303,7 @@ def overdue(row: Row, *, last: str = "", waiting: bool = False) -> Reason:
     deadline = row.deadline_at.isoformat(timespec="seconds")
     return Reason(
         code="deadline",
-        message=clipped(
-            f"It was not delivered by the deadline of the execution, {deadline}. {because}", 4000
-        ),
+        message=f"It was not delivered by the deadline of the execution, {deadline}. {because}",
         remedy="Repair what held it up, or give the task a later deadline, then run the task again.",
     )
 
@@ -345,7 +343,7 @@ def unknown(row: Row, text: str, *, attempts: int) -> DeliveryUnknown:
         **_about(row, attempts),
         reason=Reason(
             code="outcome-unknown",
-            message=clipped(f"The mail was handed over and no answer was recorded: {text}", 4000),
+            message=f"The mail was handed over and no answer was recorded: {text}",
             remedy="Ask the recipient, or look for the Message-ID in the mail server's log. "
             "Run the task again if the mail did not arrive.",
         ),
@@ -373,7 +371,7 @@ def _about(row: Row, attempts: int) -> Mapping[str, Any]:
     }
 
 
-def clipped(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return the text in one line, at most `limit` characters."""
+def clipped(text: str) -> str:
+    """Return the text in one line, at most TEXT_LIMIT characters."""
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"

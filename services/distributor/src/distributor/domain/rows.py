@@ -230,14 +230,14 @@ def judge(row: Row, outcomes: Mapping[str, SettledUnit]) -> Deliver | Skip | Fai
         return Fail(
             Reason(
                 code="files-failed",
-                message=_shortened(f"No file of this delivery could be made: {why}", 4000),
+                message=f"No file of this delivery could be made: {why}",
                 remedy="See why the reports failed, then run the task again.",
             )
         )
     return Skip(
         Reason(
             code="nothing-generated",
-            message=_shortened(why, 4000),
+            message=why,
             remedy="Nothing to do: the conditions of the task were not met.",
         )
     )
@@ -256,7 +256,3 @@ def generated(row: Row, outcomes: Mapping[str, SettledUnit]) -> dict[str, Artifa
     """Return the artifacts of a row by unit id, in the order of the plan."""
     found = ((unit, outcomes[unit].artifact) for unit in row.planned.units)
     return {unit: artifact for unit, artifact in found if artifact is not None}
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

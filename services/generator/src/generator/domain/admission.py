@@ -78,7 +78,7 @@ def late(deadline_at: datetime, detail: str = "") -> Reason:
     over = f"the execution had to be over by {deadline_at.isoformat(timespec='seconds')}"
     return _reason(
         "deadline",
-        f"{over}; {detail}"[:4000] if detail else over,
+        f"{over}; {detail}" if detail else over,
         "see what took so long, give the task a later deadline, or add generators",
     )
 

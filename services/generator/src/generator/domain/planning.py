@@ -246,4 +246,4 @@ def _too_many(what: str, count: int, limit: int) -> Fail | None:
 
 
 def _reason(code: str, message: str, remedy: str) -> Reason:
-    return Reason(code=code, message=message[:4000], remedy=remedy)
+    return Reason(code=code, message=message, remedy=remedy)

@@ -288,4 +288,4 @@ def _for_report(problem: PlanProblemError, report: Report) -> PlanProblemError:
 
 def _for_person(problem: PlanProblemError, person: Person, report: Report) -> Reason:
     message = f"{person.recipient.name} does not get the report {report.name!r}: {problem.reason.message}"
-    return problem.reason.model_copy(update={"message": message[:4000]})
+    return problem.reason.worded(message)

@@ -21,7 +21,7 @@ class PlanProblemError(Exception):
     def __init__(self, code: str, message: str, remedy: str) -> None:
         """Take a code for programs, a sentence for people and what to do about it."""
         super().__init__(message)
-        self.reason = Reason(code=code, message=message[:4000], remedy=remedy)
+        self.reason = Reason(code=code, message=message, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _without_own_file(report: Report, part: Slice, reached: AbstractSet[str]) ->
         found.append(
             Reason(
                 code="no-own-file",
-                message=f"{who} gets no file of the report {report.name!r}: it has none for {shown}."[:4000],
+                message=f"{who} gets no file of the report {report.name!r}: it has none for {shown}.",
                 remedy="Compare the recipient's attribute with the values of the field that the report "
                 "iterates over.",
             )
@@ -225,7 +225,7 @@ def unmet(name: str, detail: str) -> Reason:
     """Return the reason of a report that is skipped because a condition is not met."""
     return Reason(
         code="condition-not-met",
-        message=f"the condition {name!r} is not met: {detail}"[:4000],
+        message=f"the condition {name!r} is not met: {detail}",
         remedy="none needed; change the condition if the report should have been made",
     )
 
@@ -275,4 +275,4 @@ def _for_report(problem: PlanProblemError, report: Report, part: Slice) -> Reaso
     names = ", ".join(person.recipient.name for person in part.people[:5])
     several = part.selections and names
     message = f"the report {report.name!r}{f' for {names}' if several else ''} cannot be made: "
-    return problem.reason.model_copy(update={"message": (message + problem.reason.message)[:4000]})
+    return problem.reason.worded(message + problem.reason.message)

@@ -71,7 +71,7 @@ class MakeFile:
             reading.selections,
             reading.reloaded_at,
             RenderTimings(**watch.seconds),
-            (*reading.warnings, *(Reason(code="rendering", message=text[:4000]) for text in file.warnings)),
+            (*reading.warnings, *(Reason(code="rendering", message=text) for text in file.warnings)),
         )
 
     async def _job(self, report: PlannedReport, unit: PlannedUnit, meta: Meta, reading: Reading) -> RenderJob:

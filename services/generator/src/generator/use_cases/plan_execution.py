@@ -104,7 +104,7 @@ class PlanExecution:
     async def _postpone(self, claim: Claim, deadline_at: datetime | None, message: str) -> None:
         until = next_attempt(claim.attempt, self.clock.now(), deadline_at)
         log.warning("planning put off", execution_id=claim.id, until=until.isoformat(), error=message[:500])
-        reason = Reason(code="out-of-order", message=message[:4000], remedy="none needed; it is tried again")
+        reason = Reason(code="out-of-order", message=message, remedy="none needed; it is tried again")
         await self.executions.postpone(claim, until, reason)
 
     async def _decide(self, firing: Firing, setup: TaskSetup) -> ExecutionPlanned:

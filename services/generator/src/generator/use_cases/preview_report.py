@@ -122,7 +122,7 @@ class PreviewReport:
 def _reason(error: Exception, budget: timedelta) -> Reason:
     if isinstance(error, Transient):
         remedy = "see whether Qlik and the object store are in order, then ask again"
-        return Reason(code="out-of-order", message=str(error)[:4000], remedy=remedy)
+        return Reason(code="out-of-order", message=str(error), remedy=remedy)
     if isinstance(error, TimeoutError):
         message = f"the preview took longer than {budget.total_seconds():.0f} s"
         return Reason(code="too-slow", message=message, remedy="narrow it with a filter")

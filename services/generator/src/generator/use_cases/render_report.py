@@ -127,7 +127,7 @@ class RenderReport:
         if isinstance(error, Transient):
             return Reason(
                 code="out-of-order",
-                message=f"{error}; tried {self.attempts} times at most"[:4000],
+                message=f"{error}; tried {self.attempts} times at most",
                 remedy="see whether Qlik and the object store are in order, then run the task again",
             )
         if isinstance(error, TimeoutError):

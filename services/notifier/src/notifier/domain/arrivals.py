@@ -29,7 +29,7 @@ def _copy_missing(each: MailAddress) -> Reason:
     why = f": {each.answer}" if each.answer else "."
     return Reason(
         code="copy-not-delivered",
-        message=f"{each.address} did not get a copy ({each.role.value}) of the mail{why}"[:4000],
+        message=f"{each.address} did not get a copy ({each.role.value}) of the mail{why}",
         remedy="Correct the address in the task, or ask the operator of the mail server.",
     )
 
@@ -38,7 +38,7 @@ def _copy_unknown(each: MailAddress) -> Reason:
     return Reason(
         code="copy-unknown",
         message=f"Nobody can know whether {each.address} got a copy ({each.role.value}) of the mail: "
-        f"{each.answer}"[:4000],
+        f"{each.answer}",
         remedy="Ask the person, or look for the Message-ID in the mail server's log.",
     )
 

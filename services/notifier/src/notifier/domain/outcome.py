@@ -143,7 +143,7 @@ def _with_names(reason: Reason, names: Sequence[str]) -> Reason:
     if told:
         more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
         message = f"{message} ({', '.join(told[:_NAMED])}{more})"
-    return reason.model_copy(update={"message": message[:4000]})
+    return reason.worded(message)
 
 
 def _units_skipped(units: UnitCounts) -> Reason:

@@ -385,13 +385,21 @@ class UnknownPolicy(StrEnum):
 
 
 class MailSettings(Wire):
-    """The mail that carries the reports. Subject and body may use tags."""
+    """The mail that carries the reports: one for each recipient. Subject and body may use tags."""
 
     subject: Annotated[str, Field(min_length=1, max_length=500)] = "{{ task.name }}"
     body: Annotated[str, Field(max_length=100_000)] = ""
-    cc: tuple[Email, ...] = ()
-    bcc: tuple[Email, ...] = ()
-    unknown: UnknownPolicy = UnknownPolicy.HOLD
+    cc: tuple[Email, ...] = Field(
+        default=(),
+        description="get a copy of the mail of each recipient, so with 500 recipients 500 copies; none in "
+        "test mode, or in a run for some recipients",
+    )
+    bcc: tuple[Email, ...] = Field(default=(), description="as `cc`, and named in no mail")
+    unknown: UnknownPolicy = Field(
+        default=UnknownPolicy.HOLD,
+        description="`hold` never sends a mail again that may have been accepted; `resend` does so once, and "
+        "the outcome names who may have received it twice",
+    )
 
 
 class NotificationSettings(Wire):

@@ -27,6 +27,8 @@ from runtime.objects import open_objects
 from runtime.service import Service
 from runtime.store import open_store
 
+MOST_RECORDS = 10**15
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; exit status 0 when it did what was asked, 1 when not, 2 when it was asked wrongly."""
@@ -172,8 +174,9 @@ async def _query(parts: Parts, options: argparse.Namespace) -> int:
         event_id=options.event,
         since=_aware(options.since),
         until=_aware(options.until),
-        after=options.after,
-        limit=max(options.limit, 1),
+        # The store keeps 64 bits.
+        after=min(max(options.after, 0), MOST_RECORDS),
+        limit=min(max(options.limit, 1), MOST_RECORDS),
     )
     async for record in parts.audit.find(query, COMMAND):
         line: dict[str, Any] = audit_record(record)

@@ -7,6 +7,7 @@ vanishes; a row whose tags name columns of a table is written once per row of th
 The tree is marked where something happens and written out once; ``build`` cuts the text at the marks.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from rendering import program
 from rendering.carried import carried
 from rendering.marks import Mark, Marks, Open
 from rendering.media import asked, blip_beside
+from rendering.merged_rows import grown_cells, merge_of
 from rendering.model import Problem, TemplateError
 from rendering.opc import local, namespace
 from rendering.program import Attribute, Literal, Number, Steps, Value
@@ -45,6 +47,7 @@ _NEEDS_PARAGRAPH = frozenset({"tc", "hdr", "ftr", "txBody", "txbxContent"})
 _PROPERTIES = frozenset({"tcPr", "bodyPr", "lstStyle", "tblPr", "tblGrid"})
 _SHAPES = frozenset({"sp", "graphicFrame"})
 _Opened = tuple[Statement, str, frozenset[str]]
+_ENDFOR = re.compile(r"\{%[-+]?\s*endfor\s*[-+]?%\}")
 _COUNTED = {"p": "paragraph", "tbl": "table", "tr": "row", "tc": "cell", "sdt": "control"}
 
 
@@ -226,11 +229,25 @@ class Flow:
                 columns = self._columns(item, place, bound)
         if repeated or columns:
             self._copies(item)
+        if repeated and local(item) == "tr" and item in self.alive:
+            self._merged(item)
         self._walk(item, place, bound)
         if columns:
             self.marks.around(item, Open.rows(columns))
         if local(item) == "tr" and self.kind.room is not None:
             self.marks.around(item, Open.slide_row(max(int(item.get("h", "370840")), 1)))
+
+    def _merged(self, row: Element) -> None:
+        """Let a cell merged with the row of ``{% endfor %}`` below be one over all turns of the loop."""
+        following = next((one for one in row.itersiblings() if local(one)), None)
+        if following is None or not _ENDFOR.fullmatch(text_of(following).strip()):
+            return
+        for cell in grown_cells(row, following):
+            merge = merge_of(cell)
+            step = program.Call(lambda at, _: "restart" if at.first_turn else "continue")
+            if merge is not None:
+                merge.set(namespace(merge) + "val", self.marks.token(step))
+            self.marks.inside(cell, _PROPERTIES, Open.first_turn(_qualified(cell).removesuffix("tc") + "p"))
 
     def _columns(self, item: Element, place: str, bound: frozenset[str]) -> tuple[str, ...]:
         """The names that may be tables whose columns a row names outside any loop."""

@@ -46,6 +46,11 @@ class Open:
         return cls(lambda branches: program.Once(branches[0][1]))
 
     @classmethod
+    def first_turn(cls, paragraph: str) -> "Open":
+        """What stands in the first turn of its loop only."""
+        return cls(lambda branches: program.FirstTurn(branches[0][1], paragraph))
+
+    @classmethod
     def cell(cls, paragraph: str) -> "Open":
         """A container that needs a paragraph."""
         return cls(lambda branches: program.Cell(branches[0][1], paragraph))

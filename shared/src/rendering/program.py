@@ -32,6 +32,7 @@ class Context:
     loops: int = 0
     turns: list[int] = field(default_factory=list)  # of the loops around, outermost first
     turn: int = 0
+    first_turn: bool = True  # of the innermost loop
     seen: set[int] = field(default_factory=set)
     page: int = 0
     pages: int = 1
@@ -181,6 +182,21 @@ class Once:
 
 
 @dataclass(slots=True, eq=False)
+class FirstTurn:
+    """What stands in the first turn of its loop; an empty paragraph in the others."""
+
+    inner: Steps
+    paragraph: str
+
+    def write(self, out: list[str], at: Context, scope: Scope) -> None:
+        """Write the inside or the paragraph."""
+        if at.first_turn:
+            write_all(self.inner, out, at, scope)
+        else:
+            out.append(f"<{self.paragraph}/>")
+
+
+@dataclass(slots=True, eq=False)
 class For:
     """A loop over rows or groups."""
 
@@ -196,13 +212,16 @@ class For:
         if turned:
             at.loops -= 1
             return
+        around = at.first_turn
         for turn in at.language.loop(self.head, scope, self.place):
+            at.first_turn = not turned
             turned = True
             at.spend(1)
             at.turn += 1
             at.turns.append(at.turn)
             write_all(self.inner, out, at, turn)
             at.turns.pop()
+        at.first_turn = around
         at.loops -= 1
         if not turned:
             write_all(self.otherwise, out, at, scope)

@@ -255,3 +255,23 @@ def test_a_picture_beside_a_statement_is_repeated_and_bookmarks_stand_around_the
     assert ["bookmarkStart", "p", "p", "p", "p", "bookmarkEnd", "p"] == [
         e.tag.rpartition("}")[2] for e in body
     ][:7]
+
+
+def test_a_cell_merged_with_the_row_of_endfor_is_one_cell_over_the_rows_of_its_group() -> None:
+    document = docx.Document()
+    rows = document.add_table(6, 2)
+    texts_ = [("Area", "Name"), ("{% for g in d.rows | groupby('area') %}", ""),
+              ("{% for r in g.rows %}", ""), ("{{ g.grouper }}", "{{ r.name }}"), ("", "{% endfor %}"), ("{% endfor %}", "")]  # fmt: skip
+    for number, (left, right) in enumerate(texts_):
+        rows.cell(number, 0).text, rows.cell(number, 1).text = left, right
+    rows.cell(3, 0).merge(rows.cell(4, 0)).text = "{{ g.grouper }}"
+    out = BytesIO()
+    document.save(out)
+    (table_,) = filled(out.getvalue()).tables
+    merges = [cell.tcPr.vMerge_val for row in table_._tbl.tr_lst for cell in row.tc_lst[:1]]
+    assert [None, "restart", "continue", "restart"] == merges
+    assert ["Area", "N", "N", "S"] == [cell.text for cell in table_.columns[0].cells], (
+        "merged cells read as one"
+    )
+    assert ["Name", "a", "b", "c"] == [cell.text for cell in table_.columns[1].cells]
+    assert 1 == sum("N" == "".join(t.text or "" for t in p.iter("{*}t")) for p in table_._tbl.iter("{*}p"))

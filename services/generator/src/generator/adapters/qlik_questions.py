@@ -93,7 +93,7 @@ async def _answer(session: AppSession, question: Question) -> Answer:
     try:
         if isinstance(question, AskValues):
             values = await session.field_values(question.field, limit=question.limit, truncate=True)
-            return Values(tuple(FieldValue(value.text, value.number) for value in values))
+            return Values(tuple(FieldValue(_whole(value.text), value.number) for value in values))
         return await verdict(session, question.condition)
     except QlikError as error:
         return _no_answer(error)
@@ -126,3 +126,8 @@ def _operand(value: QlikValue) -> Operand:
 def qlik_selections(selections: Sequence[Selection]) -> list[QlikSelection]:
     """Return selections of a plan as the Qlik client takes them."""
     return [QlikSelection(field=item.field, values=item.values, numbers=item.numbers) for item in selections]
+
+
+def _whole(text: str) -> str:
+    """Return a text without halves of characters, which JSON can carry and neither UTF-8 nor a store can."""
+    return text.encode(errors="replace").decode()

@@ -48,7 +48,7 @@ def plan(
     mode, excluded = mode_of(task, firing.options), dict(request.excluded)
     try:
         zone = ZoneInfo(firing.trigger.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return Fail(
             _reason("timezone-unknown", f"there is no time zone {firing.trigger.timezone!r}", "correct it")
         )

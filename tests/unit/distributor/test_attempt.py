@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from contracts.configuration import UnknownPolicy
 from contracts.events import Channel, DeliveryFailed, DeliverySucceeded, DeliveryUnknown
 from contracts.mailing import TestModeBreachError, sending
-from distributor.domain.results import Delivered, LeaseLost, Postponed, Result, RetryPolicy, Uncertain
+from distributor.domain.results import Delivered, LeaseLost, Postponed, Result, RetryPolicy, Settle, Uncertain
 from distributor.domain.rows import State, completed
 from distributor.ports import Commit, Job
 from distributor.use_cases.attempt import Attempts, Patience
@@ -301,6 +301,31 @@ async def test_rows_past_their_time_fail_whether_they_wait_or_are_ready() -> Non
     reasons = [kept.outbox[0].reason.message for kept in scene.rows.kept.values()]  # type: ignore[attr-defined]
     assert any("450 later" in reason for reason in reasons)
     assert any("not ready in time" in reason for reason in reasons)
+
+
+async def test_a_row_that_cannot_be_given_up_keeps_no_other_from_it() -> None:
+    scene = await Scene(defer).prepare()
+    bad = scene.kept.row.id
+    plan = make.plan(make.mail_delivery("never", to="bob@example.com"))
+    await plan_deliveries(
+        make.planned(made=plan),
+        plans=make.FixedPlans(plan),
+        rows=scene.rows,
+        clock=scene.clock,
+        margin=timedelta(0),
+    )
+    close = scene.rows.close
+
+    async def breaks(row_id: str, *, decision: Settle, now: datetime) -> bool:
+        if row_id == bad:
+            raise OverflowError("date value out of range")
+        return await close(row_id, decision=decision, now=now)
+
+    scene.rows.close = breaks  # type: ignore[method-assign]
+    scene.clock.set(plan.deadline_at)
+
+    assert 1 == await give_up_overdue(rows=scene.rows, strays=scene.rows, clock=scene.clock)
+    assert {"failed", "ready"} == set(scene.rows.states().values())
 
 
 async def test_a_row_under_a_live_lease_is_left_to_its_worker_even_past_its_time() -> None:

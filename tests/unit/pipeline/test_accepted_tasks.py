@@ -372,7 +372,7 @@ def firing_of(runs: Sequence[TaskTriggered], now: datetime) -> Firing:
 
 
 @settings(
-    max_examples=150, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None
+    max_examples=60, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None
 )
 @given(task=tasks, report=report_bodies, ann=attributes, now=st.sampled_from(MOMENTS), value=words)
 def test_everything_that_is_accepted_gets_an_answer(

@@ -1,5 +1,7 @@
 """Keep the read models up with the audit trail, or build them anew."""
 
+from collections.abc import Sequence
+
 import structlog
 from prometheus_client import Gauge
 
@@ -7,8 +9,12 @@ from config_api.domain.audit import AuditRecord
 from config_api.domain.projection import Document, Fact, Target, replay, targets
 from config_api.ports import AuditTrail, Checkpoint, ViewWriter
 from contracts.envelope import MalformedEventError, decode
+from runtime.errors import Transient
+from runtime.rounds import Rounds
 
 log = structlog.get_logger(__name__)
+
+_ROUNDS = Rounds("projector")
 
 SEQ = Gauge("broadsheet_views_seq", "Number of the audit record the read models have reached.")
 
@@ -47,6 +53,20 @@ class Projector:
         records = [record async for record in self._trail.read(after=since.seq, limit=self._batch)]
         if not records:
             return None
+        try:
+            return await self._fold(since, records)
+        except Transient:
+            raise
+        except Exception:
+            log.exception("records cannot be folded together", first_seq=records[0].seq, records=len(records))
+        # One by one until the record is passed that nothing can be made of.
+        record = records[0]
+        with _ROUNDS.isolated(seq=str(record.seq), event_id=str(record.event.event_id)):
+            return await self._fold(since, [record])
+        await self._views.advance(since, record.seq, {})
+        return record.seq
+
+    async def _fold(self, since: Checkpoint, records: Sequence[AuditRecord]) -> int:
         facts = [fact for record in records if (fact := to_fact(record)) is not None]
         wanted = {target for fact in facts for target in targets(fact.event)}
         documents: dict[Target, Document] = await self._views.load(sorted(wanted, key=str))

@@ -19,6 +19,7 @@ from distributor.ports import AttemptNote, Claim, Stray
 from runtime.clock import Clock
 from runtime.ledger import Lease, Ledger, lease_of
 from runtime.outbox import OutboxEntry, entry
+from runtime.rounds import Rounds
 from runtime.store import Document, Store, store_errors
 from runtime.telemetry import execution_headers
 
@@ -27,6 +28,7 @@ UNITS = "distributor_units"
 SERVICE = "distributor"
 
 _BATCH = 500
+_SWEEP = Rounds("sweep")
 _STRAYS = 200
 _RESTING = (State.WAITING.value, State.READY.value)
 
@@ -124,7 +126,11 @@ class Deliveries:
             which["execution_id"] = execution_id
         with store_errors():
             async for found in self._rows.find(which):
-                yield _row(found)
+                row = None
+                with _SWEEP.isolated(delivery_id=str(found["_id"])):
+                    row = _row(found)
+                if row is not None:
+                    yield row
 
     async def make_ready(self, row_id: str, now: datetime) -> bool:
         """Move a waiting row to ready. Return False when it was no longer waiting."""
@@ -218,13 +224,21 @@ class Deliveries:
         with store_errors():
             which = {"give_up_at": {"$lte": now}, **_unattended(now)}
             async for found in self._rows.find(which).limit(_STRAYS):
-                waiting = found["state"] == State.WAITING.value
-                yield Stray(_row(found), found["attempt"], _last(found), waiting)
+                stray = None
+                with _SWEEP.isolated(delivery_id=str(found["_id"])):
+                    waiting = found["state"] == State.WAITING.value
+                    stray = Stray(_row(found), found["attempt"], _last(found), waiting)
+                if stray is not None:
+                    yield stray
 
     async def abandoned(self, now: datetime) -> AsyncIterator[Claim]:
         """Yield rows whose lease ran out while transmitting, under the lease that was lost."""
         async for found in self._ledger.expired(now, (State.TRANSMITTING.value,), limit=_STRAYS):
-            yield _claim(lease_of(found))
+            claim = None
+            with _SWEEP.isolated(delivery_id=str(found["_id"])):
+                claim = _claim(lease_of(found))
+            if claim is not None:
+                yield claim
 
     async def forget(self, before: datetime) -> int:
         """Delete rows settled, with their events published, and outcomes recorded before a moment."""

@@ -5,7 +5,9 @@ from datetime import timedelta
 from distributor.domain.results import Settle, after_abandoned, given_up
 from distributor.ports import AttemptNote, ClaimedRows, StrayRows, WaitingRows
 from runtime.clock import Clock
+from runtime.rounds import Rounds
 
+_ROUNDS = Rounds("sweep")
 _ABANDONED = "the process that handed the mail over stopped before it wrote down the answer"
 
 
@@ -14,8 +16,9 @@ async def give_up_overdue(*, rows: WaitingRows, strays: StrayRows, clock: Clock)
     count = 0
     now = clock.now()
     async for stray in strays.past_time(now):
-        decision = given_up(stray.row, attempts=stray.attempts, last=stray.last, waiting=stray.waiting)
-        count += await rows.close(stray.row.id, decision=decision, now=now)
+        with _ROUNDS.isolated(delivery_id=stray.row.id):
+            decision = given_up(stray.row, attempts=stray.attempts, last=stray.last, waiting=stray.waiting)
+            count += await rows.close(stray.row.id, decision=decision, now=now)
     return count
 
 
@@ -31,10 +34,11 @@ async def resolve_abandoned(
     count = 0
     now = clock.now()
     async for claim in strays.abandoned(now - grace):
-        note = AttemptNote(claim.attempt, now, now, "unknown", _ABANDONED)
-        decision = after_abandoned(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
-        if isinstance(decision, Settle):
-            count += await rows.settle(claim, state=decision.state, event=decision.event, note=note)
-        else:
-            count += await rows.release(claim, at=decision.at, row=decision.row, note=note)
+        with _ROUNDS.isolated(delivery_id=claim.row.id):
+            note = AttemptNote(claim.attempt, now, now, "unknown", _ABANDONED)
+            decision = after_abandoned(claim.row, _ABANDONED, attempt=claim.attempt, now=now)
+            if isinstance(decision, Settle):
+                count += await rows.settle(claim, state=decision.state, event=decision.event, note=note)
+            else:
+                count += await rows.release(claim, at=decision.at, row=decision.row, note=note)
     return count

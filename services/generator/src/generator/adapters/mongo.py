@@ -8,10 +8,10 @@ are ledgers (runtime.ledger), so every write is fenced by its token.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pymongo import ASCENDING, IndexModel
@@ -30,10 +30,13 @@ from generator.ports import Busy, Claim, Settled, SettledUnit
 from runtime.clock import Clock
 from runtime.errors import Transient
 from runtime.ledger import Lease, Ledger
+from runtime.rounds import Rounds
 from runtime.store import Document, Store, store_errors
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+_UNPUBLISHED = Rounds("republish")
 EXECUTIONS = "generator_executions"
 UNITS = "generator_units"
 SETTLED = "settled"
@@ -170,7 +173,7 @@ class MongoExecutions(_Work):
 
     async def unpublished(self, settled_before: datetime) -> list[Settled[ExecutionPlanned]]:
         """Return outcomes that were recorded, but perhaps never published."""
-        return [_planned(row) for row in await self._unpublished(settled_before)]
+        return _readable(_planned, await self._unpublished(settled_before))
 
     async def settle(self, claim: Claim, event: ExecutionPlanned, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the execution over."""
@@ -200,11 +203,20 @@ class MongoUnits(_Work):
 
     async def unpublished(self, settled_before: datetime) -> list[Settled[SettledUnit]]:
         """Return outcomes that were recorded, but perhaps never published."""
-        return [_rendered(row) for row in await self._unpublished(settled_before)]
+        return _readable(_rendered, await self._unpublished(settled_before))
 
     async def settle(self, claim: Claim, event: SettledUnit, at: datetime) -> bool:
         """Record the outcome; False when somebody else took the unit over."""
         return await self._settle(claim, {"type": event.TYPE, "body": event.model_dump(mode="json")}, at)
+
+
+def _readable(read: Callable[[Document], T], rows: Iterable[Document]) -> list[T]:
+    """Return what rows hold; one that cannot be read is logged and keeps the others from nothing."""
+    found: list[T] = []
+    for row in rows:
+        with _UNPUBLISHED.isolated(row_id=str(row["_id"])):
+            found.append(read(row))
+    return found
 
 
 def _planned(row: Document) -> Settled[ExecutionPlanned]:

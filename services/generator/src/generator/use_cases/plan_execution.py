@@ -19,9 +19,12 @@ from generator.ports import Busy, Claim, Configuration, Executions, Plans, Quest
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
+from runtime.rounds import Rounds
 from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
+
+_REPUBLISH = Rounds("plan republish")
 
 # So many unconfirmed events at a time: enough for the producer to batch, few enough to bound memory.
 _BATCH = 200
@@ -67,7 +70,10 @@ class PlanExecution:
     async def republish(self, patience: timedelta) -> None:
         """Publish what was planned so long ago and perhaps never published, as after a crash."""
         for settled in await self.executions.unpublished(self.clock.now() - patience):
-            with execution_span("plan again", settled.event.execution_id):
+            with (
+                _REPUBLISH.isolated(execution_id=settled.event.execution_id),
+                execution_span("plan again", settled.event.execution_id),
+            ):
                 await self._publish(settled)
 
     async def _work(self, firing: Firing, claim: Claim) -> None:

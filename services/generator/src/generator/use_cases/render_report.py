@@ -16,9 +16,12 @@ from generator.use_cases.making import MakeFile
 from runtime.bus import Publisher
 from runtime.clock import Clock
 from runtime.errors import Permanent, Transient
+from runtime.rounds import Rounds
 from runtime.telemetry import execution_span
 
 log = structlog.get_logger(__name__)
+
+_REPUBLISH = Rounds("render republish")
 
 # A fault of the program rarely mends itself.
 _ATTEMPTS_OF_A_BUG = 3
@@ -63,7 +66,10 @@ class RenderReport:
     async def republish(self, patience: timedelta) -> None:
         """Publish what settled so long ago and was perhaps never published, as after a crash."""
         for settled in await self.units.unpublished(self.clock.now() - patience):
-            with execution_span("render again", settled.event.execution_id):
+            with (
+                _REPUBLISH.isolated(unit_id=settled.event.unit_id),
+                execution_span("render again", settled.event.execution_id),
+            ):
                 await self._publish(settled)
 
     async def _publish(self, settled: Settled[SettledUnit]) -> None:

@@ -29,3 +29,43 @@ async def test_watchers_end_though_a_site_calls_at_the_same_moment() -> None:
     watchers.wake("site")
     async with asyncio.timeout(20):
         await watchers.aclose()
+
+
+async def test_a_site_whose_trouble_cannot_be_written_down_is_tried_again() -> None:
+    tried: list[str] = []
+    again = asyncio.Event()
+
+    @asynccontextmanager
+    async def broken(connection_id: str) -> AsyncIterator[WatchedSite]:
+        tried.append(connection_id)
+        if len(tried) > 2:
+            again.set()
+        raise KeyError("settings")
+        yield
+
+    async def unwritable(_: str, message: str) -> None:
+        raise ValueError(message)
+
+    watchers = Watchers(broken, unwritable, poll_s=0.01)
+    watchers.keep({"site": 1})
+
+    async with asyncio.timeout(20):
+        await again.wait()
+        await watchers.aclose()
+
+
+async def test_a_watcher_that_ended_is_started_again() -> None:
+    started: list[str] = []
+
+    @asynccontextmanager
+    async def ending(connection_id: str) -> AsyncIterator[WatchedSite]:
+        started.append(connection_id)
+        raise asyncio.CancelledError
+        yield
+
+    watchers = Watchers(ending, failed, poll_s=3600)
+    async with asyncio.timeout(20):
+        while len(started) < 3:
+            watchers.keep({"site": 1})
+            await asyncio.sleep(0)
+        await watchers.aclose()

@@ -6,6 +6,7 @@ from runtime.http import HttpLimits, serving
 from runtime.service import Service, Start
 from runtime.store import open_store
 from scheduler.app import publishing
+from scheduler.clock_watch import ClockWatch
 from scheduler.settings import ListenerSettings
 from scheduler.sites import Sites
 from scheduler.watching import Watchers, closing
@@ -22,7 +23,10 @@ def listener(settings: ListenerSettings) -> Start:
         )
         bus = await service.enter(Bus(settings, service="qlik-listener"))
         relay = await publishing(service, store, bus, settings.relay_s)
-        sites = Sites(store, settings, clock=SystemClock(), nudge=relay.nudge)
+        clock = SystemClock()
+        watch = ClockWatch(clock)
+        service.ready_when(watch.problems)
+        sites = Sites(store, settings, clock=clock, nudge=relay.nudge)
         await sites.prepare()
         watchers = await service.enter(
             closing(Watchers(sites.open, sites.failed, poll_s=settings.reload_poll_s))
@@ -38,6 +42,7 @@ def listener(settings: ListenerSettings) -> Start:
             )
 
         async def refresh() -> None:
+            watch.look()
             # A connection that was changed is opened anew.
             watchers.keep(await sites.wanted())
 

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import structlog
+
 from contracts.configuration import Connection
 from qlik import QlikClient
 from runtime.clock import Clock
 from runtime.configuration import ConfigurationReader
 from runtime.egress import Egress
-from runtime.errors import Permanent
+from runtime.errors import Permanent, Transient
 from runtime.secrets import Sealer
 from runtime.sites import reach_of, site_of
 from runtime.store import Store
@@ -27,6 +29,8 @@ from scheduler.settings import ListenerSettings
 from scheduler.site import Rhythm, WatchedSite
 from scheduler.use_cases import Heard, site_unavailable, watch_reloads
 from scheduler.watching import connections_waited_for
+
+log = structlog.get_logger(__name__)
 
 _NO_ADDRESS = (
     "no site can reach this listener, so it only polls; set BROADSHEET_LISTENER_PUBLIC_URL and "
@@ -136,6 +140,11 @@ class Sites:
         except Permanent as error:
             # Opening it says the same, about itself only; the others go on.
             return error.message
+        except Transient:
+            raise
+        except Exception as error:
+            log.exception("connection cannot be read", connection=connection_id)
+            return f"{type(error).__name__}: {error}"[:300]
 
     def _source(self, connection: Connection, client: QlikClient) -> ReloadSource:
         if client.site.kind == "cloud":

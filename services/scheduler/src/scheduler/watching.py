@@ -50,7 +50,13 @@ class Watchers:
             self._woken[connection_id].set()
 
     def keep(self, wanted: Mapping[str, object]) -> None:
-        """Start watchers that are missing, and end those nobody needs any more or whose value changed."""
+        """Start watchers that are missing, and end those nobody needs any more or whose value changed.
+
+        A watcher that ended by itself, which none should, is logged and started again.
+        """
+        for connection_id in [key for key, task in self._tasks.items() if task.done()]:
+            log.error("the watcher of a site had ended", connection=connection_id)
+            del self._tasks[connection_id], self._woken[connection_id], self._as[connection_id]
         for connection_id in [key for key, value in self._as.items() if wanted.get(key, self) != value]:
             ended = self._tasks.pop(connection_id)
             ended.cancel()
@@ -111,9 +117,13 @@ class Watchers:
         POLLS.labels(connection_id, "failed").inc()
         try:
             await self._failed(connection_id, message)
-        except Transient as error:
+        except Exception as error:
+            # The watcher goes on; that it cannot say how its site is must not be the end of it.
             log.warning(
-                "the state of a site is not written", connection=connection_id, error=str(error)[:300]
+                "the state of a site is not written",
+                connection=connection_id,
+                error=str(error)[:300],
+                exc_info=None if isinstance(error, Transient) else error,
             )
 
 

@@ -85,7 +85,6 @@ class Parts:
     checking: Checking
     previews: Previews
     sites: Sites
-    triggers: Triggers
     screening: Screening
     task_checking: TaskChecking
     triggers: Triggers
@@ -143,7 +142,6 @@ def assemble(
         ),
         checking=checking,
         sites=Sites(store=database, states=MongoSiteStates(store), apps=site_apps, clock=clock),
-        triggers=Triggers(store=database, problems=MongoTriggerProblems(store)),
         screening=Screening(apps=KnownApps(store=database, apps=site_apps), tasks=task_checking),
         task_checking=task_checking,
         triggers=Triggers(store=database, problems=MongoTriggerProblems(store)),
@@ -235,7 +233,6 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
     api.include_router(administration(parts.audit, parts.identity, gate))
     api.include_router(reporting(parts.checking, parts.previews, gate))
     api.include_router(sites_of(parts.sites, gate))
-    api.include_router(triggers_of(parts.triggers, gate))
     api.include_router(checks(parts.task_checking, gate))
     api.include_router(triggers_of(parts.triggers, gate))
     api.include_router(resources(parts.configuration, parts.templates, parts.screening, gate))

@@ -346,9 +346,29 @@ class SiteStatus(Answer):
     lag_s: float | None = Field(default=None, description="seconds until the latest reload was noticed")
     push: SitePush | None = None
     problem: SiteProblem | None = Field(default=None, description="why the site cannot be read")
+    warnings: list[str] | None = Field(
+        default=None, description="such as apps that triggers wait for and the site does not have"
+    )
     mended: list[SiteMending] | None = Field(
         default=None, description="what the listener repaired, oldest first"
     )
+
+
+class TaskProblem(Answer):
+    """What keeps a trigger of a task from starting it."""
+
+    trigger_id: str | None = Field(description="null: every trigger of the task")
+    code: str
+    message: str
+    remedy: str
+    since: Utc
+    found_by: str = Field(description="scheduler, or site:<connection id> for the listener of a site")
+
+
+class TaskProblems(Answer):
+    """What keeps the triggers of a task from starting it, oldest first."""
+
+    items: list[TaskProblem]
 
 
 class Finding(Answer):

@@ -300,8 +300,11 @@ async def open_bucket(
 ) -> AsyncIterator[ObjectStore]:
     """Open any bucket of any S3; without keys the SDK's own credential chain is used.
 
-    `egress` is asked before every request; None for a store that the administrator's settings name.
+    `egress` is asked before every request; None for a store that the administrator's settings name. With it,
+    raises Permanent (`storage-incomplete`) when a key is missing.
     """
+    if egress is not None:
+        _demand_keys(endpoint, access_key, secret_key)
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
 
     def build() -> "S3Client":
@@ -334,6 +337,17 @@ async def open_bucket(
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         client.close()
+
+
+def _demand_keys(endpoint: str | None, access_key: SecretStr | None, secret_key: SecretStr | None) -> None:
+    # Without keys the service's own credentials would be used, and they are for nobody else's server.
+    if (access_key is None) is not (secret_key is None) or (endpoint and access_key is None):
+        raise Permanent(
+            "storage-incomplete",
+            "The storage space does not have both an access key and its secret key.",
+            "Enter access_key in its settings and secret_key in its secrets; a secret is cleared when the "
+            "settings it was entered for change.",
+        )
 
 
 class _Guard:

@@ -152,3 +152,22 @@ def test_every_service_asks_the_rule_before_it_connects() -> None:
             if name in wanted and wanted[name] not in {each.arg for each in node.keywords}:  # type: ignore[attr-defined]
                 missing.append(f"{path.name}: {name}")
     assert ["objects.py: open_bucket"] == missing, "the platform's own store is the administrator's setting"
+
+
+@pytest.mark.parametrize(("access", "secret"), [(None, None), ("a", None), (None, "b")])
+async def test_a_space_with_a_key_missing_never_uses_the_keys_of_the_service(
+    monkeypatch: pytest.MonkeyPatch, access: str | None, secret: str | None
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the service")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the service")
+    keys = [SecretStr(each) if each else None for each in (access, secret)]
+    with pytest.raises(Permanent, match="both an access key and its secret key"):
+        async with open_bucket(
+            endpoint="http://127.0.0.1:9",
+            region="us-east-1",
+            bucket="b",
+            access_key=keys[0],
+            secret_key=keys[1],
+            egress=LOOPBACK,
+        ):
+            pass

@@ -100,15 +100,6 @@ class ConfiguredSpaces:
         identity = f"{space.id}\n{space.model_dump_json(include={'settings', 'sealed'})}"
         secret_key, access_key = self._unsealed(space), _secret(space.settings.get("access_key"))
         endpoint = space.settings.get("endpoint") or None
-        if (access_key is None) is not (secret_key is None) or (endpoint and access_key is None):
-            # Without keys the service's own credentials would be used, and they are for nobody's server.
-            raise SpaceError(
-                "storage-incomplete",
-                f"storage space {space.name!r} does not have both an access key and its secret key",
-                remedy="enter access_key in its settings and secret_key in its secrets; a secret is cleared "
-                "when the settings it was entered for change",
-                lasting=True,
-            )
         async with self._opening:
             if identity not in self._clients:
                 stack = AsyncExitStack()

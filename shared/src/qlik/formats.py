@@ -144,6 +144,8 @@ def reader(col: Column) -> Reader:
     measure = col.role == "measure"
     null: int | str = "no element" if measure else NULL
     keep = keeper(col)
+    if not measure and col.kind != "text":
+        keep = _remembering(keep)  # values of a field come again and again
 
     def read(raw: Mapping[str, Any]) -> Cell:
         get = raw.get
@@ -181,7 +183,7 @@ def cell_value(text: str, num: float | None, col: Column) -> CellValue:
 Keep = Callable[[str, float], CellValue]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def keeper(col: Column) -> Keep:
     """What decides whether a dual under this column is kept as its number, its moment or its text."""
     if col.kind == "text":
@@ -193,7 +195,7 @@ def keeper(col: Column) -> Keep:
     fmt, measure = col.number_format, col.role == "measure"
     if measure and fmt is not None and not excel.is_general(fmt):
         return _formatted(fmt)
-    return _calculated(fmt) if measure else _remembered(fmt)
+    return _calculated(fmt) if measure else _plain_field(fmt)
 
 
 def _formatted(fmt: QlikNumberFormat) -> Keep:
@@ -225,20 +227,27 @@ def _calculated(fmt: QlikNumberFormat | None) -> Keep:
     return keep
 
 
-def _remembered(fmt: QlikNumberFormat | None) -> Keep:
-    """For values of a field, which come again and again."""
+def _plain_field(fmt: QlikNumberFormat | None) -> Keep:
+    def keep(text: str, num: float) -> CellValue:
+        return num if not text or duals.writes(text, num, fmt) else text
+
+    return keep
+
+
+def _remembering(keep: Keep) -> Keep:
+    """The same for one reading of one column, looking at each value once."""
     known: dict[str, tuple[float, CellValue]] = {}
 
-    def keep(text: str, num: float) -> CellValue:
+    def remember(text: str, num: float) -> CellValue:
         found = known.get(text)
         if found is not None and found[0] == num:
             return found[1]
-        kept: CellValue = num if not text or duals.writes(text, num, fmt) else text
+        kept = keep(text, num)
         if len(known) < _REMEMBERED:
             known[text] = (num, kept)
         return kept
 
-    return keep
+    return remember
 
 
 def _moments(col: Column) -> Keep:
@@ -295,7 +304,7 @@ _ANY_DIGIT = re.compile(r"\d").search
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:[.,]\d{1,14})?").fullmatch
 _EXACT = 1e15
 _DAYS_COUNTED = 32
-_REMEMBERED = 100_000
+_REMEMBERED = 20_000
 
 
 def value(raw: Mapping[str, Any]) -> Value:

@@ -40,6 +40,7 @@ def workbook() -> bytes:
         "money": book.add_format({"num_format": "#,##0.00", "bottom": 4, "bottom_color": "#999999"}),
         "share": book.add_format({"num_format": "0%", "bottom": 4, "bottom_color": "#999999"}),
         "total": book.add_format({"num_format": "#,##0.00", "bold": True, "top": 1}),
+        "units": book.add_format({"num_format": "#,##0", "bold": True, "top": 1}),
         "note": book.add_format({"italic": True, "font_color": "#C00000"}),
     }
     _overview(book.add_worksheet("Overview"), looks)
@@ -131,7 +132,7 @@ def _sections(sheet: Any, looks: dict[str, Any]) -> None:
     sheet.conditional_format("D17", {"type": "cell", "criteria": "<", "value": 0, "format": looks["note"]})
     sheet.write("A18", "{% endfor %}")
     sheet.write("A19", "Total", looks["total"])
-    sheet.write_formula("B19", "=SUM(B17:B17)", looks["total"])
+    sheet.write_formula("B19", "=SUM(B17:B17)", looks["units"])
     sheet.write_formula("C19", "=SUM(C17:C17)", looks["total"])
     sheet.write("D19", "", looks["total"])
     sheet.write("A20", "{% if group.rows | length == 1 %}")

@@ -260,8 +260,14 @@ def test_a_picture_beside_a_statement_is_repeated_and_bookmarks_stand_around_the
 def test_a_cell_merged_with_the_row_of_endfor_is_one_cell_over_the_rows_of_its_group() -> None:
     document = docx.Document()
     rows = document.add_table(6, 2)
-    texts_ = [("Area", "Name"), ("{% for g in d.rows | groupby('area') %}", ""),
-              ("{% for r in g.rows %}", ""), ("{{ g.grouper }}", "{{ r.name }}"), ("", "{% endfor %}"), ("{% endfor %}", "")]  # fmt: skip
+    texts_ = [
+        ("Area", "Name"),
+        ("{% for g in d.rows | groupby('area') %}", ""),
+        ("{% for r in g.rows %}", ""),
+        ("{{ g.grouper }}", "{{ r.name }}"),
+        ("", "{% endfor %}"),
+        ("{% endfor %}", ""),
+    ]
     for number, (left, right) in enumerate(texts_):
         rows.cell(number, 0).text, rows.cell(number, 1).text = left, right
     rows.cell(3, 0).merge(rows.cell(4, 0)).text = "{{ g.grouper }}"

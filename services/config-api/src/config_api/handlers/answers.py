@@ -351,6 +351,23 @@ class SiteStatus(Answer):
     )
 
 
+class TriggerProblem(Answer):
+    """Why a trigger does not start its task, or may not."""
+
+    trigger_id: str | None = Field(description="null: every trigger of the task")
+    code: str
+    message: str
+    remedy: str
+    since: Utc
+    found_by: str = Field(description="scheduler, listener or site:<connection id>")
+
+
+class TriggerProblemList(Answer):
+    """What keeps the triggers of a task from starting it, oldest first."""
+
+    items: list[TriggerProblem]
+
+
 class Finding(Answer):
     """One thing that a check found."""
 

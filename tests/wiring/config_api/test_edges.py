@@ -1,5 +1,7 @@
 """What config-api listens to and offers, checked against the catalogue and the reference."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,45 @@ def test_every_operation_says_what_it_does_and_bodies_are_described() -> None:
                 "test",
             }:
                 assert "requestBody" in operation, f"{method} {path}"
+
+
+def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in openapi()["paths"].items():
+        for method, operation in operations.items():
+            yield f"{method} {path}", operation
+
+
+def test_every_operation_has_a_short_stable_id_and_a_title_written_by_hand() -> None:
+    ids = [operation["operationId"] for _, operation in _operations()]
+    assert len(ids) == len(set(ids))
+    for where, operation in _operations():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"]), f"set operation_id: {where}"
+        assert len(operation["operationId"]) <= 40, where
+        assert re.fullmatch(r"[A-Z][a-zA-Z ]+", operation["summary"]), f"set summary: {where}"
+        assert not re.search(r" [A-Z][a-z]+ (?!site)", operation["summary"].replace("Qlik", "")), where
+
+
+def test_every_operation_describes_what_it_answers_and_its_refusals_as_problems() -> None:
+    for where, operation in _operations():
+        assert operation["security"], where
+        assert {"401", "403", "422", "500", "503"} <= set(operation["responses"]), where
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {})
+            if status[0] in "45":
+                assert ["application/problem+json"] == list(content), f"{where} {status}"
+            for media, each in content.items():
+                described = "$ref" in each["schema"] or each["schema"].get("format") == "binary"
+                assert described, (
+                    f"{where} {status} {media}: declare a model, with handlers.description.answers"
+                )
+        for media, each in operation.get("requestBody", {}).get("content", {}).items():
+            assert media != "application/json" or "example" in each, f"{where}: add it to handlers.examples"
+
+
+def test_what_the_description_says_can_be_read_on_a_page_that_takes_html() -> None:
+    description = openapi()
+    texts = [description["info"]["description"], *(each["description"] for _, each in _operations())]
+    assert [] == [text for text in texts if re.search(r"<[a-zA-Z]", text)]
 
 
 def test_commands_are_known_and_settings_that_are_missing_are_named(

@@ -174,9 +174,10 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         found.setdefault(str(status), _refusal(status))
     operation["responses"] = dict(sorted(found.items()))
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        name = content["schema"].get("$ref", "").rpartition("/")[2]
-        if name in EXAMPLES:
-            content["example"] = EXAMPLES[name]
+        # A body that may be left out is described as the model or null.
+        for name in _references(content["schema"]):
+            if name in EXAMPLES:
+                content["example"] = EXAMPLES[name]
 
 
 def _rename(whole: Mapping[str, Any], old: str, new: str) -> None:

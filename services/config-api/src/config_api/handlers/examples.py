@@ -87,4 +87,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "AccountChange": {"role": "reader"},
     "NewKey": {"name": "nightly export", "role": "developer", "days": 90},
+    "RunDraft": {"test_mode": {"address": "me@example.com"}},
+    "PasswordChange": {
+        "current_password": "correct horse battery staple",
+        "new_password": "a longer password than before",
+    },
 }

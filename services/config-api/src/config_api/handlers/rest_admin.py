@@ -160,7 +160,7 @@ def _accounts(identity: Identity, gate: Gate) -> APIRouter:
         "/me/password",
         status_code=204,
         operation_id="change_my_password",
-        summary="Change one's own password",
+        summary="Change your own password",
         response_description="It is changed.",
         responses=refusals(409, 429),
     )

@@ -17,7 +17,6 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _MACRO_WORKBOOK = "application/vnd.ms-excel.sheet.macroenabled.main+xml"
 _ACTIVE = "ms-office.activex"
 _MACROS = ("macroenabled", "ms-office.vbaproject", _ACTIVE)
-_BINARY = "ms-excel.sheet.binary.macroenabled"
 _OLD_MACROS = ("intlmacrosheet", "ms-excel.macrosheet")
 _WITHOUT = "Save the template without them; a workbook that needs its macros has to be uploaded as .xlsm"
 _NO_MACROS = "Save it as '{}': reports of Word and PowerPoint carry no macros"
@@ -74,7 +73,7 @@ def check_part(
         return
     _plain_xml(place, text, named=named)
     if lower == "[content_types].xml":
-        _types(place, unpacked, names, macros=macros, embedded=embedded)
+        _types(place, unpacked, names, macros=macros)
     elif lower.endswith(".rels"):
         cut = not embedded and _LINK.fullmatch(lower) is not None
         _pointers(place, unpacked, macros=macros, allowed=_OUTSIDE | _WORKBOOKS if cut else _OUTSIDE)
@@ -133,7 +132,7 @@ def _pointers(place: str, unpacked: bytes, *, macros: bool, allowed: frozenset[s
             raise TemplateError(place, "it has macros", _WITHOUT)
 
 
-def _types(place: str, unpacked: bytes, names: frozenset[str], *, macros: bool, embedded: bool) -> None:
+def _types(place: str, unpacked: bytes, names: frozenset[str], *, macros: bool) -> None:
     """Macros may only be where they are said to be, and only those of Visual Basic."""
     root = _parsed(place, unpacked)
     types = [(one.get("ContentType", "") + (one.text or "")).lower() for one in root.iter()]
@@ -147,8 +146,6 @@ def _types(place: str, unpacked: bytes, names: frozenset[str], *, macros: bool, 
             "template", "it is no workbook with macros", "Save it as 'Excel Macro-Enabled Workbook (*.xlsm)'"
         )
     for entry, kind in zip(root.iter(), types, strict=True) if not macros else ():
-        if _BINARY in kind and (embedded or not kind.endswith("main")):
-            continue  # every binary workbook is called so; macros in it have a part of their own
         if _ACTIVE in kind and not _part_of(entry, names):
             continue  # form controls are sometimes saved with the type of ActiveX, and no such part
         if any(word in kind for word in _MACROS):

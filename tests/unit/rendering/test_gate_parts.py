@@ -233,11 +233,3 @@ def test_active_x_is_a_part_of_that_type_and_not_a_type_without_a_part() -> None
     kind = "application/vnd.ms-office.activeX"
     gate(package(typed(kind)))
     refused(typed(kind, control=b"x"), "ActiveX controls")
-
-
-def test_a_binary_workbook_inside_a_document_has_no_macros_by_its_name_alone() -> None:
-    kind = "application/vnd.ms-excel.sheet.binary.macroEnabled"
-    inner = package(typed(kind + ".main", book=b"x"))
-    gate(package({**typed(kind + ".12"), "word/embeddings/data.xlsb": inner}))
-    with_macros = package(typed(kind + ".main", **{"xl/vbaProject": b"x"}))
-    refused({**typed(kind + ".12"), "word/embeddings/data.xlsb": with_macros}, "it has macros")

@@ -90,3 +90,28 @@ async def test_a_recipient_has_secrets_of_their_own(kit: Kit, admin: httpx.Async
     assert SECRET not in json.dumps(stored, default=str)
     switched = await admin.post("/api/v1/recipients/ann/disable")
     assert {"pdf": "••••"} == switched.json()["secrets"]
+
+
+async def test_a_copy_has_the_triggers_and_the_passwords_and_is_disabled(
+    kit: Kit, admin: httpx.AsyncClient
+) -> None:
+    await configure(admin)
+    name = "reports.r1.open_password"
+    made = await saved(admin, secrets={name: SECRET}, triggers=TASK["triggers"])
+    assert 201 == made.status_code, made.text
+
+    answer = await admin.post("/api/v1/tasks/locked/copy", json={"id": "copied", "name": "Copied"})
+
+    assert 201 == answer.status_code, answer.text
+    original, copied = (await admin.get("/api/v1/tasks/locked")).json(), answer.json()
+    assert ("copied", "Copied", False) == (copied["id"], copied["name"], copied["enabled"])
+    for field in ("reports", "recipients", "triggers", "mail", "notification", "secrets", "deadline"):
+        assert original[field] == copied[field], field
+    version = await kit.store.collection("config_task_versions").find_one({"_id": "copied:1"})
+    assert version is not None
+    task = TaskVersion.model_validate(version)
+    opened = Sealer.from_setting(kit.settings.secret_key).secrets_of(task, task.sealed)
+    assert SECRET == opened[name].get_secret_value()
+    again = await admin.post("/api/v1/tasks/locked/copy", json={"id": "copied", "name": "Copied"})
+    assert 409 == again.status_code
+    assert 404 == (await admin.post("/api/v1/tasks/none/copy", json={"name": "Copied"})).status_code

@@ -17,6 +17,7 @@ from config_api.domain.drafts import (
     RecipientDraft,
     ReportDraft,
     StorageSpaceDraft,
+    TaskCopy,
     TaskDraft,
     TemplateDraft,
 )
@@ -40,6 +41,7 @@ SENT: dict[str, type[BaseModel]] = {
         RecipientDraft,
         GroupDraft,
         TaskDraft,
+        TaskCopy,
         TemplateDraft,
         PreviewWish,
         Ids,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic import SecretStr
+
 from config_api.domain.audit import AuditRecord, Head
 from config_api.domain.bindings import Inspected
 from config_api.domain.changes import Stored, Write
@@ -119,6 +121,10 @@ class Seal(Protocol):
         self, holder: Wire, *, fresh: Mapping[str, str], kept: Mapping[str, str]
     ) -> dict[str, str]:
         """Return the tokens of an object's secrets by path, bound to it; `fresh` are in clear."""
+        ...
+
+    def secrets_of(self, holder: Wire, sealed: Mapping[str, str]) -> dict[str, SecretStr]:
+        """Return the secrets of an object, by path. Raises Permanent when one cannot be opened."""
         ...
 
 

@@ -136,6 +136,15 @@ class ReportDraft(Draft):
     file_name: Annotated[str, Field(min_length=1, max_length=400)] = "{{ report.name }}"
 
 
+class TaskCopy(BaseModel):
+    """Names of the copy of a task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Slug | None = Field(default=None, description="chosen by the caller, or left out to get one")
+    name: Name
+
+
 class TaskDraft(Draft):
     """A task as a whole: every change of it makes a new immutable version."""
 

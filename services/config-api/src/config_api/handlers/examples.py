@@ -87,6 +87,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "AccountChange": {"role": "reader"},
     "NewKey": {"name": "nightly export", "role": "developer", "days": 90},
+    "TaskCopy": {"id": "daily-delays-copy", "name": "Daily delays (copy)"},
     "RunDraft": {"test_mode": {"address": "me@example.com"}},
     "PasswordChange": {
         "current_password": "correct horse battery staple",

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from config_api.domain.changes import Stored, shown
-from config_api.domain.drafts import Slug, TemplateDraft
+from config_api.domain.drafts import Slug, TaskCopy, TemplateDraft
 from config_api.domain.errors import Problem, RefusedError, TooLargeError
 from config_api.domain.kinds import CONNECTION, GROUP, RECIPIENT, REPORT, STORAGE, TASK, TEMPLATE, Kind
 from config_api.domain.rights import Actor
@@ -50,6 +50,7 @@ def resources(configuration: Configuration, templates: Templates, screen: Screen
     router.include_router(_reading(TEMPLATE, configuration, gate))
     router.include_router(_changing(TEMPLATE, configuration, screen, gate))
     router.include_router(_uploads(templates, configuration, gate))
+    router.include_router(_copies(configuration, gate))
     for kind in (TASK, RECIPIENT):
         router.include_router(_switches(kind, configuration, gate))
     return router
@@ -168,6 +169,26 @@ def _changing(kind: Kind, configuration: Configuration, screen: Screening, gate:
         summary=f"Change a {words.one}",
         responses={**answers(answer_of(kind), about="It is changed.", etag=True), **refusals(412, 428)},
     )
+    return router
+
+
+def _copies(configuration: Configuration, gate: Gate) -> APIRouter:
+    router = APIRouter(tags=[TASK.path])
+
+    @router.post(
+        "/tasks/{key}/copy",
+        status_code=201,
+        operation_id="copy_task",
+        summary="Copy a task",
+        responses={**answers(answer_of(TASK), 201, about="It is copied.", etag=True), **refusals(409)},
+    )
+    async def copy(key: Key, body: TaskCopy, actor: Annotated[Actor, Depends(gate.actor)]) -> Response:
+        """Create a copy of a task: reports, recipients, triggers and passwords of files included.
+
+        The copy is disabled, so that it does not run beside the original. Enable it when it is ready.
+        """
+        return _object(await configuration.copy_task(key, body, actor), status=201)
+
     return router
 
 

@@ -6,7 +6,14 @@ from typing import Any
 from config_api.domain import changes, validation
 from config_api.domain.bindings import unbound
 from config_api.domain.changes import Secrets, Stamp, Stored, Upload
-from config_api.domain.drafts import ConnectionDraft, Draft, ReportDraft, StorageSpaceDraft, TaskDraft
+from config_api.domain.drafts import (
+    ConnectionDraft,
+    Draft,
+    ReportDraft,
+    StorageSpaceDraft,
+    TaskCopy,
+    TaskDraft,
+)
 from config_api.domain.errors import InvalidError, NotFoundError, Problem, RefusedError, StaleError
 from config_api.domain.formats import Source
 from config_api.domain.kinds import CONNECTION, KINDS, REPORT, TASK, TEMPLATE, Kind
@@ -16,6 +23,7 @@ from config_api.ports import ConfigurationStore, EgressCheck, Seal, SiteCheck
 from contracts.configuration import (
     ConnectionKind,
     Report,
+    TaskVersion,
     Template,
     TemplateKind,
     TemplateUses,
@@ -112,6 +120,25 @@ class Configuration:
         )
         await self._store.commit(write)
         return write.stored
+
+    async def copy_task(self, key: str, names: TaskCopy, actor: Actor) -> Stored:
+        """Store a disabled copy of a task, passwords of files included.
+
+        Raises NotFoundError, ConflictError when the id is taken, InvalidError when the task no longer fits
+        what it refers to, and Permanent when a password cannot be opened.
+        """
+        demand(actor, Right.CONFIGURATION)
+        before = await self._existing(TASK, key)
+        task = TaskVersion.model_validate(before.content)
+        found = self._seal.secrets_of(task, task.sealed)
+        body = changes.shown(before) | {
+            "id": names.id,
+            "name": names.name,
+            "enabled": False,
+            # They are bound to their task, so they are sealed again for the copy.
+            "secrets": {path: secret.get_secret_value() for path, secret in found.items()},
+        }
+        return await self.create(TASK, TaskDraft.model_validate(body), actor)
 
     async def remove(self, kind: Kind, key: str, actor: Actor, *, expected: int | None) -> None:
         """Delete an object that nothing refers to. Raises InUseError that names who does."""

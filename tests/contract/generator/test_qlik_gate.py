@@ -53,12 +53,12 @@ class GatePromises:
             pass
 
     async def test_a_slot_that_lingers_is_free_only_later(self, gates: tuple[SiteGate, SiteGate]) -> None:
-        async with gates[0].slot("site", capacity=1, linger_s=1.5):
+        async with gates[0].slot("site", capacity=1, linger_s=4):
             pass
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2), gates[1].slot("site", capacity=1):
                 pass
-        async with asyncio.timeout(10), gates[1].slot("site", capacity=1):
+        async with asyncio.timeout(30), gates[1].slot("site", capacity=1):
             pass
 
 

@@ -47,7 +47,9 @@ def everything_logged() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(logging.DEBUG)
     root.addHandler(handler)
     before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(out))
+    # Processors of services need loggers of the standard library; a cached logger would outlive the test.
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(out), cache_logger_on_first_use=False)
     yield out
     structlog.configure(**before)
     root.removeHandler(handler)

@@ -228,8 +228,8 @@ def shell(parts: Parts, pages: Pages, settings: ConfigApiSettings) -> FastAPI:
         dependencies=[
             Depends(acceptable),
             Depends(only_known_parameters),
-            Depends(only_known_bodies),
             Depends(sound_body),
+            Depends(only_known_bodies),
         ],
     )
     # What has a fixed path comes before what takes any id in its place.

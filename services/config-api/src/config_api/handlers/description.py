@@ -174,7 +174,10 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         found.setdefault(str(status), _refusal(status))
     operation["responses"] = dict(sorted(found.items()))
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        # A body that may be left out is described as the model or null.
+        # A body that may be left out is described as the model or null; null itself is not a body.
+        options = [each for each in content["schema"].get("anyOf", []) if each.get("type") != "null"]
+        if len(options) == 1:
+            content["schema"] = options[0]
         for name in _references(content["schema"]):
             if name in EXAMPLES:
                 content["example"] = EXAMPLES[name]

@@ -1,6 +1,7 @@
 """Refusals as answers: problem documents for programs (RFC 9457), pages for people."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -142,10 +143,11 @@ _OF_FRAMEWORK = {
 
 def _of_http(error: HTTPException) -> dict[str, Any]:
     """Return the problem document of what the framework refuses."""
-    words = _OF_FRAMEWORK.get(
-        error.status_code, (str(error.detail), "See /api/docs for what this call takes.")
-    )
-    return document(error.status_code, *words)
+    own, remedy = _OF_FRAMEWORK.get(error.status_code, ("", "See /api/docs for what this call takes."))
+    said = str(error.detail)
+    # The framework says only the name of the status.
+    bare = said.casefold() == HTTPStatus(error.status_code).phrase.casefold()
+    return document(error.status_code, own if bare and own else said, remedy)
 
 
 def _headers(error: RefusedError) -> dict[str, str]:

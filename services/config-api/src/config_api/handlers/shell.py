@@ -89,7 +89,9 @@ class Shield:
             seen += len(message.get("body", b""))
             if seen > self._most:
                 # A body that declares no length is found too long only here. FastAPI lets this error through.
-                raise HTTPException(413, headers={"Connection": "close"})
+                raise HTTPException(
+                    413, f"A request has at most {self._most} bytes.", headers={"Connection": "close"}
+                )
             return message
 
         async def shielded(message: Message) -> None:

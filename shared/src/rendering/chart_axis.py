@@ -13,6 +13,7 @@ from rendering.values import number
 _TICKS = 5
 _LARGE, _SMALL = 1e15, 1e-6  # beyond these a number is written with an exponent
 _EXACT = 1e-6  # a spread below this part of the values is drawn from zero: its ticks could not be told apart
+_DATED = 3  # as many dates have a time axis, fewer are names
 _FLAT = 0.4  # lines whose values spread less than this part of the largest do not start at zero
 
 
@@ -81,19 +82,28 @@ def value_axis(
     return ValueAxis(marks[0], marks[-1], marks, labels)
 
 
+_NO_DATE = frozenset({"", "-"})  # how a source writes that there is none
+
+
 def times_of(
     categories: Sequence[str], known: Sequence[date | None], options: RenderOptions
-) -> list[datetime] | None:
-    """The categories as times, if all of them are and no two are the same; otherwise None.
+) -> list[datetime | None] | None:
+    """The categories as times, if they are dates and no two are the same; otherwise None.
 
-    Taken from what the data says, or read from texts written as ISO 8601 or in a format of the report.
+    Taken from what the data says, or read from texts written as ISO 8601 or in a format of the report. A
+    category without a date, such as that of rows where it is missing, has None in the list.
     """
-    found = _all_times(known) if len(known) == len(categories) else None
+    dated = [place for place, text in enumerate(categories) if text not in _NO_DATE]
+    texts = [categories[place] for place in dated]
+    found = _all_times([known[place] for place in dated]) if len(known) == len(categories) else None
     for pattern in ("", options.date_format, options.datetime_format, "%Y-%m"):
         if found is not None:
             break
-        found = _read(categories, pattern)
-    return found if found and len(found) > 1 and len(set(found)) == len(found) else None
+        found = _read(texts, pattern)
+    if not found or len(found) < _DATED or len(set(found)) < len(found):
+        return None
+    times = dict(zip(dated, found, strict=True))
+    return [times.get(place) for place in range(len(categories))]
 
 
 def _all_times(known: Sequence[date | None]) -> list[datetime] | None:

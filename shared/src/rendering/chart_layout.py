@@ -29,7 +29,6 @@ _ROW = 15  # height of a lying bar with its name
 _BOTTOM = 26  # height of one line of labels under the plot
 _LEAST_PLOT = 18
 _SWATCH = 16
-_DATED = 3  # as many dates have a time axis, fewer are names
 
 _MORE = {
     "en": "and {} more", "de": "und {} weitere", "fr": "et {} autres", "es": "y {} más", "it": "e altri {}",
@@ -237,9 +236,7 @@ class _Plot:
         """The first of the ways that shows every name whole; else the one that shows most."""
         band = self.upright_width / max(self.count, 1)
         roomy = band >= self.thinnest
-        times = times_of(
-            self.names, self.planner.chart.times[: self.count], self.planner.options
-        ) if self.count >= _DATED else None  # fmt: skip
+        times = times_of(self.names, self.planner.chart.times[: self.count], self.planner.options)
         widest = max((measure(name, _LABEL) for name in self.names), default=0)
         stands = self.standing_room >= min(widest, _SHORTEST)
         if widest <= band - _GAP and roomy and not (times and self._uneven(times)):
@@ -261,10 +258,11 @@ class _Plot:
         else:
             self._thin(band, stands=stands)
 
-    def _uneven(self, times: Sequence[datetime]) -> bool:
+    def _uneven(self, times: Sequence[datetime | None]) -> bool:
         """Whether dates side by side would bend a line: gaps that differ by more than months do."""
-        gaps = [abs(after - before) for before, after in pairwise(times)]
-        backwards = any(after < before for before, after in pairwise(times))
+        dated = [moment for moment in times if moment is not None]
+        gaps = [abs(after - before) for before, after in pairwise(dated)]
+        backwards = any(after < before for before, after in pairwise(dated))
         return not self.planner.only_bars and (backwards or max(gaps) > 1.25 * min(gaps))
 
     def _in_lines(self, band: float) -> list[tuple[str, ...]] | None:
@@ -355,27 +353,29 @@ class _Plot:
         half = measure(text.text, _LABEL) / 2
         return half <= min(text.x, self.planner.width - text.x) - 2
 
-    def _timed(self, times: Sequence[datetime]) -> None:
+    def _timed(self, times: Sequence[datetime | None]) -> None:
         """A time axis: every point at its time, round times named."""
         self._upright_box(_BOTTOM)
         layout = self.layout
-        first, last = min(times), max(times)
-        span = (last - first).total_seconds()
-        ordered = sorted(times)
-        gap = min((after - before).total_seconds() for before, after in pairwise(ordered))
+        ordered = sorted((moment, place) for place, moment in enumerate(times) if moment is not None)
+        moments = [moment for moment, _ in ordered]
+        if missing := len(times) - len(moments):
+            self.planner.warn(f"values without a date ({missing} of {len(times)}) are not on the time axis.")
+        first, span = moments[0], (moments[-1] - moments[0]).total_seconds()
+        gap = min((after - before).total_seconds() for before, after in pairwise(moments))
         layout.band = layout.plot_width * gap / (span + gap)
         start, length = layout.x + layout.band / 2, layout.plot_width - layout.band
 
         def at(moment: datetime) -> float:
             return start + length * ((moment - first).total_seconds() / span)
 
-        order = sorted(range(len(times)), key=lambda place: times[place])
-        layout.at = [at(times[place]) for place in order]
+        layout.at = [at(moment) for moment in moments]
         layout.series = [
-            Series(one.name, tuple(one.values[place] for place in order), one.kind) for one in layout.series
+            Series(one.name, tuple(one.values[place] for _, place in ordered), one.kind)
+            for one in layout.series
         ]
         foot = layout.y + layout.plot_height + 18
-        for marks in time_ticks(times, self.planner.options.language):
+        for marks in time_ticks(moments, self.planner.options.language):
             placed = [(at(moment), self._pushed_in(at(moment), label)) for moment, label in marks]
             texts = [Text(x, foot, label) for (_, x), (_, label) in zip(placed, marks, strict=True)]
             if _apart(texts):
@@ -448,7 +448,9 @@ class _Plot:
     def _tell_shortened(self, shown: Sequence[str], names: Sequence[str]) -> None:
         cut = sum(not all_whole([(text,)], [name]) for text, name in zip(shown, names, strict=True))
         if cut:
-            self.planner.warn(f"{cut} category names are too long for the picture and were shortened.")
+            self.planner.warn(
+                f"names of categories are too long for the picture and were shortened: {cut} of {len(names)}."
+            )
 
     def _word(self, hidden: int, width: float) -> str:
         """How the picture says that categories are left out: in words if they fit."""

@@ -270,6 +270,17 @@ def test_time_runs_to_the_right_whatever_the_order_of_the_rows() -> None:
     assert svg(there, ENGLISH) == svg(back, ENGLISH)
 
 
+def test_rows_without_a_date_do_not_spoil_the_time_axis_and_are_named_in_a_warning() -> None:
+    days = tuple(map(str, _days(336)))
+    whole = ChartSpec(days, (Series("x", (1.0,) * 336, "line"),), title="T")
+    chart = ChartSpec(("-", *days), (Series("x", (5.0, *(1.0,) * 336), "line"),), title="T")
+    assert MONTHS == _below(chart, ENGLISH)
+    assert ["chart 'T': values without a date (1 of 337) are not on the time axis."] == drawn(chart, ENGLISH)[
+        1
+    ]
+    assert [] == drawn(whole, ENGLISH)[1]
+
+
 def test_points_of_a_line_stand_at_their_dates() -> None:
     days = (date(2020, 1, 1), date(2021, 1, 1), date(2026, 1, 1))
     chart = ChartSpec(tuple(map(str, days)), (Series("x", (1.0, 2.0, 3.0), "line"),))

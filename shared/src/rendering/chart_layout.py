@@ -173,8 +173,9 @@ class _Planner:
         """Place the legend in rows; returns where it ends."""
         if len(self.names) < 2:  # noqa: PLR2004 - one series needs no legend
             return top
-        room = min(0.4 * self.height, self.height - top - _LEAST_PLOT - _BOTTOM - _GAP)
-        most = floor(room / 16)
+        left = self.height - top - _BOTTOM - _GAP
+        room = max(min(0.4 * self.height, left - 3 * _ROW), min(_ROW + 1, left - 2 * _ROW))
+        most = floor(room / (_ROW + 1))
         hidden = len(self.chart.series) - len(self.names)
         rows: list[list[tuple[float, str]]] = []
         for width in (self.width - 2 * _EDGE - _SWATCH, 240, 180, 140, 110, 90, 70):

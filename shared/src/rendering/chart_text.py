@@ -25,9 +25,9 @@ _REGULAR = (
     337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612,
     635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
 )  # fmt: skip
-_BOLD = 1.17  # the widest ratio of a bold letter to the regular one, but for the narrow letters
+_BOLD = 1.22  # the widest ratio of a bold letter to the regular one, but for the narrow letters
 _BOLD_NARROW = 1.34
-_NARROW = 300
+_NARROW = 420
 _WIDE_ONES = {"\ufdfd": 10_000, "\ufdfa": 4_000, "\u2e3a": 2_000, "\u2e3b": 3_000}
 
 

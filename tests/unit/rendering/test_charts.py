@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +212,17 @@ def test_long_names_of_few_bars_stand_beside_lying_bars() -> None:
     check(chart, ENGLISH)
 
 
+@pytest.mark.parametrize(("width", "height"), [(200, 120), (300, 150), (120, 100)])
+def test_a_small_picture_shows_what_it_can_and_how_much_is_missing(width: int, height: int) -> None:
+    names = tuple(f"Item {number}" for number in range(30))
+    series = tuple(Series(f"Series {n}", tuple(float(n + place) for place in range(30))) for n in range(3))
+    chart = ChartSpec(names, series, title="A long title of a small picture", width=width, height=height)
+    check(chart, ENGLISH)
+    missing = 30 - sum(text in names for text in read(chart))
+    assert missing < 30
+    assert {f"and {missing} more", f"+{missing}"} & set(read(chart))
+
+
 def test_a_long_title_is_broken_over_lines() -> None:
     title = (
         "A rather long title that says what is shown and for which period and region it was made, in words"
@@ -358,6 +370,24 @@ def _lab(colour: str, eye: Sequence[Sequence[float]]) -> tuple[float, float, flo
         for t in (*white, (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089)
     )
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize(("name", "bold"), [("DejaVuSans", False), ("DejaVuSans-Bold", True)])
+def test_no_text_is_wider_in_the_font_than_it_was_measured(name: str, bold: bool) -> None:
+    file = Path(f"/usr/share/fonts/truetype/dejavu/{name}.ttf")
+    if not file.exists():
+        pytest.skip("DejaVu Sans is not installed here")
+    font = pytest.importorskip("fontTools.ttLib").TTFont(file)
+    glyphs, widths = font.getBestCmap(), font["hmtx"]
+    for text in (
+        *map(chr, range(32, 127)),
+        "Zürich Größe Łódź Çeşme naïve façade 1.234,56 € 50 % (net) “quoted”…",
+        "Выручка по регионам",
+        "Πωλήσεις ανά περιοχή",
+        "مرحبا بالعالم العربي",
+    ):
+        real = sum(widths[glyphs[ord(char)]][0] for char in text) * 11 / font["head"].unitsPerEm
+        assert real <= measure(text, 11, bold=bold) + 0.01, text
 
 
 def test_scales_hold_all_values_in_round_steps() -> None:

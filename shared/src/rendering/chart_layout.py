@@ -12,7 +12,7 @@ from math import ceil, floor, isfinite
 from typing import Literal
 
 from rendering.chart_axis import ValueAxis, exponent_of, scaled, time_ticks, times_of, value_axis
-from rendering.chart_text import all_whole, fitted, measure, plain, shortened, wrapped
+from rendering.chart_text import all_whole, fitted, measure, plain, right_to_left, shortened, wrapped
 from rendering.model import ChartSpec, RenderOptions, Series
 
 INK, MUTED = "#22303c", "#5b6b7a"
@@ -111,6 +111,11 @@ class _Planner:
         cut = [_cut(one, len(self.categories)) for one in chart.series[:MAX_SERIES]]
         self._leave_out(len(chart.categories) - len(self.categories), "categories")
         self._leave_out(len(chart.series) - len(cut), "series")
+        if any(map(right_to_left, (self.title, *self.categories, *self.names))):
+            self.warn(
+                "the picture shows the letters of right-to-left texts one by one, from left to right. "
+                "Use a native chart of the template for these."
+            )
         values = [value for one in cut for value in one.values if value is not None]
         self.exponent = exponent_of(values, short=False)
         widest = max(measure(label, _LABEL) for label in self._axis(self._counted(values), 5).labels)

@@ -45,6 +45,11 @@ def plain(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:200]}{ELLIPSIS}{line[-99:]}"
 
 
+def right_to_left(text: str) -> bool:
+    """Whether a text has letters of a script that is written from right to left."""
+    return any(unicodedata.bidirectional(char) in {"R", "AL"} for char in text)
+
+
 @lru_cache(maxsize=8_192)
 def _advance(char: str, *, bold: bool) -> float:
     if char in _WIDE_ONES:

@@ -334,6 +334,15 @@ def test_charts_with_next_to_no_data_are_drawn(values: tuple[float | None, ...],
     check(ChartSpec((), ()), ENGLISH)
 
 
+def test_right_to_left_names_are_placed_like_others_and_a_warning_says_how_they_are_drawn() -> None:
+    chart = ChartSpec(("مبيعات", "שלום", "Zürich"), (Series("x", (1.0, 2.0, 3.0)),), title="T")
+    check(chart, ENGLISH)
+    assert set(chart.categories) <= set(read(chart))
+    assert "right-to-left" in drawn(chart, ENGLISH)[1][0]
+    latin = ChartSpec(("a", "東京", "👍🏽"), (Series("x", (1.0, 2.0, 3.0)),))
+    assert [] == drawn(latin, ENGLISH)[1]
+
+
 def test_hostile_texts_stay_texts() -> None:
     bad = "<script>alert(1)</script>' onload='x\" &amp; \x00\x1b"
     chart = ChartSpec((bad,), (Series(bad, (1.0,)), Series(f"{bad}2", (1.0,))), title=bad, y_title=bad)

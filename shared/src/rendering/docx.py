@@ -31,7 +31,7 @@ def fill_docx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
         raise TemplateError("template", "it is no Word document", "Upload a docx file")
     main = found[0]
     media = Media(package, data, options, _folder(main))
-    warnings: list[str] = []
+    warnings = media.warnings
     lists = Lists(package, main, warnings)
     document = _Document(package, Language(data, options), media, lists, options.limits.part_bytes, warnings)
     for part, place in parts_of(package, main):

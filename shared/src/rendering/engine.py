@@ -49,12 +49,15 @@ def render(
 
 
 def _html(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    page, warnings = mail_safe(html.render_html(template, data, options, vectors=False))
-    return page.encode(), warnings
+    filled, of_charts = html.render_html(template, data, options, vectors=False)
+    page, warnings = mail_safe(filled)
+    return page.encode(), [*of_charts, *warnings]
 
 
 def _pdf(template: bytes, data: RenderData, options: RenderOptions) -> Answer:
-    return html.to_pdf(html.render_html(template, data, options), data, options)
+    page, of_charts = html.render_html(template, data, options)
+    content, warnings = html.to_pdf(page, data, options)
+    return content, [*of_charts, *warnings]
 
 
 def _converted(filled: Renderer, output: OutputFormat) -> Renderer:

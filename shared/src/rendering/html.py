@@ -36,14 +36,20 @@ _COST = "broadsheet_spent"
 _WITHOUT_TRANSPARENCY = "1b"  # the level of PDF/A that forbids it
 
 
-def render_html(template: bytes, data: RenderData, options: RenderOptions, *, vectors: bool = True) -> str:
-    """The finished page; without ``vectors`` charts are PNG, as mail programs show no SVG."""
+def render_html(
+    template: bytes, data: RenderData, options: RenderOptions, *, vectors: bool = True
+) -> tuple[str, list[str]]:
+    """The finished page, and warnings for what its charts could not show.
+
+    Without ``vectors`` charts are PNG, as mail programs show no SVG.
+    """
+    of_charts: list[str] = []
     language = Language(data, options, html=True)
     source, used = prepare(decode(template, options.limits), data)
-    context = _context(used, data, options, vectors=vectors, texts=SHOWN in source)
+    context = _context(used, data, options, of_charts, vectors=vectors, texts=SHOWN in source)
     spent = _Budget(options.limits.html_bytes)
     context[_COST] = spent.take
-    return language.render(source, context, PLACE)
+    return language.render(source, context, PLACE), of_charts
 
 
 def decode(template: bytes, limits: Limits) -> str:
@@ -163,7 +169,13 @@ def _check_columns(found: list[Expression], scope: Scope, place: str) -> None:
 
 
 def _context(
-    used: list[Expression], data: RenderData, options: RenderOptions, *, vectors: bool, texts: bool
+    used: list[Expression],
+    data: RenderData,
+    options: RenderOptions,
+    of_charts: list[str],
+    *,
+    vectors: bool,
+    texts: bool,
 ) -> dict[str, Any]:
     context: dict[str, Any] = {}
     images: dict[str, str] = {}
@@ -171,6 +183,7 @@ def _context(
     for one in used:
         for name in sorted(one.pictures - set(images)):
             found = picture(name, data, options, PLACE)
+            of_charts.extend(found.warnings)
             images[name] = data_uri(found if vectors else to_png(found))
             widths[name] = found.width
         for path, _, _ in one.paths:

@@ -5,7 +5,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from rendering.charts import svg
+from rendering.charts import drawn
 from rendering.model import ChartSpec, RenderData, RenderOptions, TemplateError
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -14,13 +14,14 @@ MAX_PIXELS = 50_000_000  # a picture of a few bytes may declare any size
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture ready to stand in a file. Sizes are pixels."""
+    """A picture ready to stand in a file. Sizes are pixels; warnings say what a chart could not show."""
 
     content: bytes
     mime: str
     extension: str
     width: int
     height: int
+    warnings: tuple[str, ...] = ()
 
 
 def picture(name: str, data: RenderData, options: RenderOptions, place: str) -> Picture:
@@ -30,7 +31,8 @@ def picture(name: str, data: RenderData, options: RenderOptions, place: str) -> 
         known = ", ".join(sorted(data.images)) or "none"
         raise TemplateError(place, f"there is no chart or image called {name!r}", f"Known names: {known}")
     if isinstance(found, ChartSpec):
-        return Picture(svg(found, options), "image/svg+xml", "svg", found.width, found.height)
+        content, warnings = drawn(found, options)
+        return Picture(content, "image/svg+xml", "svg", found.width, found.height, tuple(warnings))
     return identify(found, place)
 
 

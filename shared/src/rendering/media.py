@@ -20,12 +20,16 @@ _EMU_CM = 360_000
 
 @dataclass(slots=True)
 class Media:
-    """Adds pictures to a package; each picture is one part, however often it is shown."""
+    """Adds pictures to a package; each picture is one part, however often it is shown.
+
+    ``warnings`` gets what charts could not show.
+    """
 
     package: Package
     data: RenderData
     options: RenderOptions
     folder: str
+    warnings: list[str] = field(default_factory=list)
     _parts: dict[str, tuple[str, Picture]] = field(default_factory=dict)
     _rels: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -33,6 +37,7 @@ class Media:
         """The relationship id of a picture in a part, and the picture."""
         if name not in self._parts:
             image = to_png(picture(name, self.data, self.options, place))
+            self.warnings.extend(image.warnings)
             part = self.package.free_name(f"{self.folder}/media/image{{}}.{image.extension}")
             self.package.write(part, image.content)
             self.package.declare_extension(image.extension, image.mime)

@@ -119,7 +119,8 @@ class Series:
 class ChartSpec:
     """A chart to be drawn by us: categories along the bottom, bars and lines over them.
 
-    Sizes are CSS pixels.
+    Sizes are CSS pixels. ``times`` says which date each category is, where the source knows it; otherwise
+    categories are dates if their texts are written as ISO 8601 or in a date format of the report.
     """
 
     categories: tuple[str, ...]
@@ -129,6 +130,7 @@ class ChartSpec:
     height: int = 400
     y_title: str = ""
     decimals: int | None = None
+    times: tuple[date | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

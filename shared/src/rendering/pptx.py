@@ -48,7 +48,7 @@ def fill_pptx(template: bytes, data: RenderData, options: RenderOptions) -> tupl
     for part, place in behind(package, found[0]):
         filler.fill(part, filler.read(part, place), Scope(data))
     deck.save()
-    return package.save(), filler.warnings
+    return package.save(), [*filler.warnings, *filler.media.warnings]
 
 
 def behind(package: Package, main: str) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Vector pictures as PNG, for files that cannot show SVG. Same drawing, same bytes."""
 
 import base64
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -22,7 +23,7 @@ def to_png(image: Picture) -> Picture:
         f'<img width="{image.width}" height="{image.height}" src="data:image/svg+xml;base64,{source}">'
     )
     pages = pdf_to_png(_pdf(page), 72 * 96 / 72 * SCALE, limit=1)
-    return Picture(pages[0], "image/png", "png", image.width, image.height)
+    return replace(image, content=pages[0], mime="image/png", extension="png")
 
 
 def pdf_to_png(pdf: bytes, dpi: float, limit: int) -> list[bytes]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from math import isfinite
 
@@ -13,6 +13,7 @@ _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet has no time zone
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 MAX_DECIMALS = 15
+_ALL_DIGITS = Context(prec=400)  # the largest number has 309 digits before the point
 
 
 def clean(text: str) -> str:
@@ -30,7 +31,7 @@ def number(value: float, decimals: int, options: RenderOptions) -> str:
     if not isfinite(value):
         return ""
     places = max(0, min(decimals, MAX_DECIMALS))
-    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _ALL_DIGITS)
     whole, _, fraction = f"{rounded:,f}".partition(".")
     whole = whole.replace(",", options.thousands)
     return f"{whole}{options.decimal}{fraction}" if fraction else whole

@@ -28,6 +28,7 @@ from support.report_data import report, table
 CHART = ChartSpec(
     ("Jan", "<Feb>"), (Series("a", (1.0, None)), Series("b", (-2.0, 3.0), "line")), title="T & T"
 )
+CROWDED = ChartSpec(tuple(f"Customer {n}" for n in range(200)), (Series("a", (1.0,) * 200),))
 
 
 def page(template: str, data: RenderData | None = None, options: RenderOptions | None = None) -> str:
@@ -49,6 +50,14 @@ def test_values_are_escaped_and_loops_run() -> None:
     data = report({"who": "<script>alert(1)</script>"}, {"t": table("a", (Formatted(1, "one"),), (2,))})
     text = page("{{ who }}{% for r in t.rows %}[{{ loop.index }}:{{ r.a }}:{{ r.a.text }}]{% endfor %}", data)
     assert text == "&lt;script&gt;alert(1)&lt;/script&gt;[1:1:one][2:2:2]"
+
+
+@pytest.mark.parametrize("output", [OutputFormat.HTML, OutputFormat.PDF])
+def test_what_a_chart_has_no_room_for_is_a_warning_of_the_report(output: OutputFormat) -> None:
+    data = report(images={"sales": CROWDED})
+    result = render(TemplateKind.HTML, b"{{ chart('sales') }}", data, RenderOptions(), output)
+    assert 1 == len(result.warnings)
+    assert "of 200 categories have no room in the picture" in result.warnings[0]
 
 
 def test_charts_are_pictures_in_the_page() -> None:

@@ -134,8 +134,9 @@ def open_book(package: Package, scope: Scope, options: RenderOptions) -> Book:
     strings = Strings(package, part).load()
     media = Media(package, scope.data, options, part.rpartition("/")[0] or "xl")
     book = Book(
-        package, Language(scope.data, options), scope, part, root, strings, Styles(package, part), media
-    )
+        package, Language(scope.data, options), scope, part, root, strings, Styles(package, part), media,
+        warnings=media.warnings,
+    )  # fmt: skip
     targets = {r.id: r for r in package.rels(part)}
     for sheet in descendants(root, "sheet"):
         rel = targets.get(next((v for k, v in sheet.attrib.items() if k.endswith("}id")), ""))

@@ -9,7 +9,7 @@ from contracts.configuration import (
 )
 from contracts.output import NativeExport, NativeKind
 from contracts.plan import PlannedReport
-from generator.adapters.qlik_data import object_table
+from generator.adapters.qlik_data import object_table, time_of
 from generator.ports import Exported
 from qlik import AppSession, QlikClient
 from qlik.objects import find
@@ -109,6 +109,7 @@ def _chart(
         title=title,
         width=item.width,
         height=item.height,
+        times=tuple(time_of(row[dimensions[0]]) for row in table.rows),
     )
 
 

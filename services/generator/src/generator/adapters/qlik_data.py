@@ -160,6 +160,7 @@ def chart(item: ChartItem, tables: dict[str, TableData]) -> ChartSpec:
             for name in item.series
         ),
         title=item.title,
+        times=tuple(time_of(row[columns[item.category]]) for row in table.rows),
     )
 
 
@@ -226,6 +227,12 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, Formatted):
         return cell.text
     return cell.isoformat() if isinstance(cell, date) else "" if cell is None else str(cell)
+
+
+def time_of(cell: Cell) -> date | None:
+    """Return the date or time of a cell, None for what is neither."""
+    value = raw(cell)
+    return value if isinstance(value, date) else None
 
 
 def _number(cell: Cell) -> float | None:

@@ -9,10 +9,11 @@ import pytest
 
 from contracts import ids
 from contracts.events import TaskTriggered, TriggerInfo, TriggerKind
-from runtime.store import Store, open_store
+from runtime.store import open_store
 from standalone.demo.run import console_command
 from standalone.web import http_client
 from support.platforms import CUSTOMERS_APP, Stage
+from support.read_models import quiet, views
 from support.servers import unique
 from support.waiting import until
 
@@ -209,28 +210,6 @@ async def test_deleting_every_read_model_and_replaying_gives_the_same_read_model
     assert len(before) >= 4
     assert before == after, answer
     assert "intact" in verdict
-
-
-async def quiet(stage: Stage) -> None:
-    """Return once no new record has come for a second and all are projected."""
-    counts: list[int] = []
-
-    async def still() -> bool:
-        counts.append((await stage.rest.call("GET", "/api/v1/audit/verify"))["records"])
-        return len(counts) > 4 and len(set(counts[-4:])) == 1
-
-    await until(still, every=0.5, what="a quiet audit trail")
-
-
-async def views(store: Store) -> dict[str, list[str]]:
-    """Return every read model as sorted JSON texts."""
-    found: dict[str, list[str]] = {}
-    for name in sorted(await store.db.list_collection_names()):
-        # The checkpoint counts the projector's own rounds; it is no view of anything.
-        if name.startswith("view_") and name != "view_checkpoint":
-            documents = [document async for document in store.db[name].find({})]
-            found[name] = sorted(json.dumps(each, sort_keys=True, default=str) for each in documents)
-    return found
 
 
 async def test_one_execution_is_one_trace_from_the_trigger_to_the_outcome_mail(stage: Stage) -> None:

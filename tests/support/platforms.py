@@ -215,6 +215,7 @@ async def staged(
     *,
     customers: int = 40,
     generators: int = 1,
+    replicas: int = 1,
     variables: Mapping[str, str] | None = None,
     broker: BrokerServer | None = None,
 ) -> AsyncIterator[Stage]:
@@ -229,6 +230,7 @@ async def staged(
         data=folder / "platform",
         broker=choice.server,
         generators=generators,
+        replicas=replicas,
         buckets=(ARCHIVE,),
         apps=("flights", str(folder / "customers-app")),
         restart="on-failure",

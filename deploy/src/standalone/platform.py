@@ -38,8 +38,9 @@ class Ports:
 class Platform:
     """Servers and services under one data folder; `start` returns when everything is ready.
 
-    `generators` is the number of generator processes; `apps` is what the simulator serves; `variables` are
-    added to every service's environment; `restart` says whether services that die are started again, as an
+    `generators` is the number of generator processes and `replicas` that of each other service; the second
+    process of a service is named `scheduler-2`. `apps` is what the simulator serves; `variables` are added to
+    every service's environment; `restart` says whether services that die are started again, as an
     orchestrator would.
     """
 
@@ -47,6 +48,7 @@ class Platform:
     broker: BrokerServer
     ports: Ports = Ports()
     generators: int = 1
+    replicas: int = 1
     buckets: Sequence[str] = ()
     apps: Sequence[str] = ("flights",)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -74,21 +76,10 @@ class Platform:
         self.qlik = Simulator(self.data / "qlik", apps=self.apps)
         self.admin_password = secrets.token_urlsafe(12)
         self.console_port = self.ports.console or free_port()
-        listener_port = free_port()
-        self._add("scheduler", ["scheduler"])
-        self._add(
-            "qlik-listener",
-            ["scheduler", "listener"],
-            {
-                "BROADSHEET_LISTENER_PORT": str(listener_port),
-                "BROADSHEET_LISTENER_PUBLIC_URL": f"http://{HOST}:{listener_port}",
-            },
-        )
         for number in range(1, self.generators + 1):
             self._add(f"generator-{number}", ["generator"])
-        self._add("distributor", ["distributor"])
-        self._add("notifier", ["notifier"])
-        self._add("config-api", ["config_api"], self._console_environment())
+        for number in range(1, self.replicas + 1):
+            self._add_replica("" if number == 1 else f"-{number}")
         self.servers = Supervisor(
             self.data / "servers",
             [
@@ -112,6 +103,23 @@ class Platform:
             follow_logs=self.follow_logs,
             first_pause_s=0.2,
         )
+
+    def _add_replica(self, suffix: str) -> None:
+        """Add one process of each service except the generator; each has ports of its own."""
+        listener_port = free_port()
+        console_port = free_port() if suffix else self.console_port
+        self._add(f"scheduler{suffix}", ["scheduler"])
+        self._add(
+            f"qlik-listener{suffix}",
+            ["scheduler", "listener"],
+            {
+                "BROADSHEET_LISTENER_PORT": str(listener_port),
+                "BROADSHEET_LISTENER_PUBLIC_URL": f"http://{HOST}:{listener_port}",
+            },
+        )
+        self._add(f"distributor{suffix}", ["distributor"])
+        self._add(f"notifier{suffix}", ["notifier"])
+        self._add(f"config-api{suffix}", ["config_api"], self._console_environment(console_port))
 
     def _add(self, name: str, module: Sequence[str], own: Mapping[str, str] | None = None) -> None:
         self.processes[name] = ServiceProcess(
@@ -154,10 +162,10 @@ class Platform:
             **self.variables,
         }
 
-    def _console_environment(self) -> dict[str, str]:
+    def _console_environment(self, port: int) -> dict[str, str]:
         return {
             "BROADSHEET_HTTP_HOST": HOST,
-            "BROADSHEET_HTTP_PORT": str(self.console_port),
+            "BROADSHEET_HTTP_PORT": str(port),
             "BROADSHEET_COOKIE_SECURE": "false",
             "BROADSHEET_BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
             "BROADSHEET_BOOTSTRAP_ADMIN_PASSWORD": self.admin_password,

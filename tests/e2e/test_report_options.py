@@ -68,7 +68,7 @@ async def test_each_reader_opens_their_file_with_their_own_password_and_no_event
 
     execution = await stage.run(tag)
 
-    assert "success" == execution["outcome"], execution
+    assert "success" == execution["outcome"], (execution["reasons"], execution.get("problems"))
     assert 3 == execution["units"]["generated"], "a PDF for each reader, and one archive for both"
     for name, person in people.items():
         locked = io.BytesIO(await attachment(stage, person["email"], ".pdf"))

@@ -28,7 +28,7 @@ BROKER_MESSAGE_BYTES = 10 * 1024 * 1024
 
 # Rendered to HTML: small enough that the pipeline, not the renderer, is what is tested.
 CUSTOMER_TEMPLATE = b"""<!doctype html><html><head><meta charset="utf-8"><title>{{ customer }}</title></head>
-<body><h1>{{ customer }}</h1><p id="total">{{ total }}</p><table>
+<body><h1 style="overflow-wrap: anywhere">{{ customer }}</h1><p id="total">{{ total }}</p><table>
 {% for row in orders.rows %}<tr><td>{{ row.product }}</td><td>{{ row.amount }}</td></tr>
 {% endfor %}</table></body></html>
 """

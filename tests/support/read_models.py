@@ -22,7 +22,7 @@ async def views(store: Store) -> dict[str, list[str]]:
     """Return every read model as sorted JSON texts."""
     found: dict[str, list[str]] = {}
     for name in sorted(await store.db.list_collection_names()):
-        # The checkpoint counts the projector's own rounds; it is no view of anything.
+        # The checkpoint counts the projector's own rounds; it is not a view.
         if name.startswith("view_") and name != "view_checkpoint":
             documents = [document async for document in store.db[name].find({})]
             found[name] = sorted(json.dumps(each, sort_keys=True, default=str) for each in documents)

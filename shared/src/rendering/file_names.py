@@ -40,7 +40,7 @@ def safe_name(text: str, *, extension: str = "") -> str:
 
 
 def part_of_name(text: str) -> str:
-    """Return a value as a part of a path: it adds no folder and climbs nowhere, and is no name by itself."""
+    """Return a value as a part of a path that neither adds a folder nor leaves one."""
     part = _FORBIDDEN.sub("_", _SPACES.sub(" ", text))
     return part if part.strip(" .") else "_"
 

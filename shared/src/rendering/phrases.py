@@ -111,7 +111,7 @@ def _parts(template: str, *, html: bool) -> tuple[str | Expression, ...]:
 
 
 def _pieces(template: str, *, html: bool) -> Iterator[tuple[int, Piece]]:
-    """The tags of a text with where they begin. `{#` is no comment here: style sheets have it."""
+    """The tags of a text with where they begin. `{#` does not start a comment: style sheets contain it."""
     at = 0
     while (opening := OPENING.search(template, at)) is not None:
         start = opening.start()
